@@ -1,0 +1,58 @@
+// bench.hpp: what main.cpp and the workloads of weft-bench know of each other.
+// Each workload runs n operations, checks its own result, and says how many operations there were; main.cpp does the rest:
+// arguments, warm-up, clock, one line of JSON. docs/benchmarks.md says what each workload does.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bench {
+
+struct result {
+  long ops;
+  double wall_s = 0;      // 0: main's clock, around the whole workload, counts
+  std::string more = {};  // further fields of the line, each with its leading comma, in the order of their names
+};
+
+// ---- the workloads ----
+
+result yield(long n);  // switch.cpp
+result pingpong(long n);
+result ring(long n);
+
+result chan_spsc(long n);  // channels.cpp
+result chan_mpmc(long n);
+result sieve(long n);
+result mutex(long n);
+
+result spawn(long n);  // trees.cpp
+result spawn_tree(long n);
+result skynet(long n);
+result fib(long n);
+
+result timers(long n);  // memory.cpp
+result parked(long n);
+
+/// The echo server: prints its port and serves until standard input ends.
+void serve();  // echo.cpp
+
+// ---- what they share ----
+
+/// The value of key=value on the command line.
+long param(std::string_view key, long otherwise);
+
+/// Ends the program with status 1 unless got == want: a fast wrong answer does not count.
+void check(const char* what, long got, long want);
+[[noreturn]] void fail(const std::string& message);
+
+/// ,"name":value
+std::string field(const char* name, double value);
+/// A line of /proc/self/status, in kB.
+long status_kb(std::string_view name);
+
+using clock = std::chrono::steady_clock;
+inline double seconds_since(clock::time_point t) { return std::chrono::duration<double>(clock::now() - t).count(); }
+
+}  // namespace bench

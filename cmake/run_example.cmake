@@ -1,0 +1,13 @@
+# Runs an example and compares what it prints: cmake -DPROGRAM= -DARGS=a,b -DEXPECTED=file -DEMULATOR= -P run_example.cmake
+string(REPLACE "," ";" ARGS "${ARGS}")
+string(REPLACE "," ";" EMULATOR "${EMULATOR}")
+execute_process(COMMAND ${EMULATOR} ${PROGRAM} ${ARGS} OUTPUT_VARIABLE output RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "${PROGRAM} ${ARGS} ended with ${result}. It printed:\n${output}")
+endif()
+if(EXISTS "${EXPECTED}")
+  file(READ ${EXPECTED} expected)
+  if(NOT output STREQUAL expected)
+    message(FATAL_ERROR "${PROGRAM} ${ARGS} should print ${EXPECTED}. It printed:\n${output}")
+  endif()
+endif()

@@ -1,0 +1,20 @@
+# The newest clang here, 16 or newer. -DCMAKE_CXX_COMPILER=... on the command line wins.
+
+if(NOT CMAKE_CXX_COMPILER)
+  set(weft_clang_names)
+  foreach(version RANGE 30 16 -1)
+    list(APPEND weft_clang_names clang++-${version})
+  endforeach()
+  find_program(WEFT_CLANGXX NAMES ${weft_clang_names} clang++ NAMES_PER_DIR)
+  if(NOT WEFT_CLANGXX)
+    message(FATAL_ERROR "no clang++ found; on Debian 12: apt-get install clang-19 libclang-rt-19-dev")
+  endif()
+  execute_process(COMMAND ${WEFT_CLANGXX} -dumpversion OUTPUT_VARIABLE weft_clang_version OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(weft_clang_version VERSION_LESS 16)
+    message(FATAL_ERROR "${WEFT_CLANGXX} is clang ${weft_clang_version}; weft needs 16 or newer "
+                        "(on Debian 12: apt-get install clang-19 libclang-rt-19-dev)")
+  endif()
+  set(CMAKE_CXX_COMPILER ${WEFT_CLANGXX})
+  string(REGEX REPLACE "clang\\+\\+" "clang" weft_clang_c ${WEFT_CLANGXX})
+  set(CMAKE_ASM_COMPILER ${weft_clang_c})
+endif()

@@ -1,0 +1,75 @@
+// async.hpp: a goroutine with a result.
+// A task that has not started is a small record on its processor, newest first: join() of an unstarted one runs it right
+// here, on the joiner's stack, as if it had been a call; idle processors take the oldest. So a tree of tasks keeps a live set
+// of its depth, not of its width (design D12). Which of the two happened cannot be told from inside.
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/config.hpp>
+#include <weft/detail/task_core.hpp>
+
+namespace weft {
+
+/// A handle to a task; move-only. Dropped without a join it detaches, and an exception of the task is then a panic.
+template <class T>
+class [[nodiscard]] task {
+ public:
+  task() noexcept = default;
+  task(task&& o) noexcept : state_(std::exchange(o.state_, nullptr)) {}
+  task& operator=(task&& o) noexcept {
+    if (this != &o) drop(), state_ = std::exchange(o.state_, nullptr);
+    return *this;
+  }
+  ~task() { drop(); }
+
+  /// Waits for the task and gives what it returned, or rethrows what it threw. Once only; afterwards the handle is empty.
+  /// Parks: yes.    Threads: any.    Allocates: no.
+  T join() {
+    detail::task_base* s = std::exchange(state_, nullptr);
+    detail::task_join(s);
+    detail::task_release guard{s};
+    if (WEFT_UNLIKELY(s->error != nullptr)) std::rethrow_exception(std::exchange(s->error, nullptr));
+    if constexpr (!std::is_void_v<T>) return std::move(*static_cast<detail::task_result<T>*>(s)->value);
+  }
+  /// Whether join() would return at once.
+  [[nodiscard]] bool is_done() const noexcept { return detail::task_is_done(state_); }
+  /// Whether there is a task to join.
+  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+
+ private:
+  void drop() noexcept {
+    if (state_) detail::task_detach(std::exchange(state_, nullptr));
+  }
+  explicit task(detail::task_base* s) noexcept : state_(s) {}
+  template <class F, class... Args>
+  friend auto async(F&& f, Args&&... args) -> task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
+  detail::task_base* state_ = nullptr;
+};
+
+/// Starts f(args...) as a goroutine whose result can be joined. Arguments as for go().
+/// Parks: no.    Threads: any (before run() and on plain threads it is queued like go()).    Allocates: a block of the
+/// processor's cache.    Example: examples/pipeline.cpp
+template <class F, class... Args>
+auto async(F&& f, Args&&... args) -> task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> {
+  using state = detail::task_state<std::decay_t<F>, std::decay_t<Args>...>;
+  void* memory = detail::task_alloc(sizeof(state));
+  state* s;
+  try {
+    s = ::new (memory) state(std::forward<F>(f), std::forward<Args>(args)...);
+  } catch (...) {
+    detail::task_free(memory, sizeof(state));
+    throw;
+  }
+  detail::task_start(s);
+  return task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>(s);
+}
+
+}  // namespace weft

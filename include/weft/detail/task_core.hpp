@@ -1,0 +1,83 @@
+// detail/task_core.hpp: the untyped task under async(), as src/task/task.cpp implements it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <new>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/config.hpp>
+
+namespace weft::detail {
+
+struct sudog;
+struct task_base;
+
+WEFT_API void* task_alloc(std::size_t size);
+WEFT_API void task_free(void* memory, std::size_t size) noexcept;
+WEFT_API void task_start(task_base* t) noexcept;
+WEFT_API void task_join(task_base* t);
+WEFT_API bool task_is_done(const task_base* t) noexcept;
+WEFT_API void task_detach(task_base* t) noexcept;
+WEFT_API void task_unref(task_base* t) noexcept;
+
+/// One task: shared by its handle and by whoever runs it; the last of the two destroys it.
+struct task_base {
+  using run_fn = void (*)(task_base*);
+  using destroy_fn = void (*)(task_base*) noexcept;
+  task_base(run_fn r, destroy_fn d, std::uint32_t bytes) noexcept : size(bytes), run(r), destroy(d) {}
+
+  std::atomic<std::uint32_t> state{0};  // src/task/task.cpp: unstarted, claimed, done; detached; somebody waits
+  std::uint32_t size;
+  run_fn run;  // calls the function; stores what it returned
+  destroy_fn destroy;
+  std::exception_ptr error;
+  sudog* waiter = nullptr;
+};
+
+struct task_release {
+  task_base* t;
+  ~task_release() { task_unref(t); }
+};
+
+template <class T>
+struct task_result : task_base {
+  using task_base::task_base;
+  std::optional<T> value;
+};
+template <>
+struct task_result<void> : task_base {
+  using task_base::task_base;
+};
+
+template <class F, class... Args>
+struct task_state final : task_result<std::invoke_result_t<F, Args...>> {
+  using result_type = std::invoke_result_t<F, Args...>;
+  static_assert(!std::is_reference_v<result_type>, "weft::async: f returns a reference; return a pointer or std::ref");
+
+  template <class G, class... As>
+  explicit task_state(G&& g, As&&... as)
+      : task_result<result_type>(&call, &destroy_this, sizeof(task_state)), f(std::forward<G>(g)), args(std::forward<As>(as)...) {}
+
+  static void call(task_base* self) {
+    auto* s = static_cast<task_state*>(self);
+    std::apply(
+        [&](auto&... a) {
+          if constexpr (std::is_void_v<result_type>) std::invoke(std::move(s->f), std::move(a)...);
+          else s->value.emplace(std::invoke(std::move(s->f), std::move(a)...));
+        },
+        s->args);
+  }
+  static void destroy_this(task_base* self) noexcept { static_cast<task_state*>(self)->~task_state(); }
+
+  [[no_unique_address]] F f;
+  [[no_unique_address]] std::tuple<Args...> args;
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,81 @@
+// run.hpp: where a program of weft begins and ends, and how wide it runs.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/config.hpp>
+
+namespace weft {
+
+/// What becomes of the goroutines that are left when main's function returns.
+enum class at_exit_policy {
+  stop,  ///< they stay parked as they are; a later run() continues the same world (design D9)
+};
+
+/// What a deadlock of all goroutines leads to.
+enum class deadlock_policy {
+  automatic,  ///< fatal, unless the process has threads that are not weft's: then only a warning
+  fatal,
+  warn,
+  off,
+};
+
+struct run_options {
+  // What changes behaviour:
+  at_exit_policy at_exit = at_exit_policy::stop;
+  deadlock_policy deadlock = deadlock_policy::automatic;
+  std::string_view debug = {};  ///< settings as in WEFT_DEBUG, which is read after them and wins
+  // What changes only speed and memory:
+  int procs = 0;                ///< how many goroutines run at once; 0: WEFT_PROCS, else CPUs, affinity and cgroup quota
+  std::size_t stack_size = 0;   ///< bytes of address space per goroutine, rounded up to a power of two; 0: 256 KiB
+};
+
+namespace detail {
+WEFT_API int run_main(void (*call)(void*), void* arg, int* value, const run_options& options);
+}
+
+/// Runs f as goroutine 1 and returns its int (0 for void) when it returns.
+///
+/// Exit hooks run first, latest registered first. Other goroutines are not waited for: they stay as they are, and go
+/// on in a later run(). If one of them cannot be stopped within a grace time, the process ends by _exit with the value.
+/// A run() inside run(), or beside another, is a fatal error. f may be callable with () or (int argc, char** argv).
+/// Threads:   a thread that weft did not make; it becomes one of weft's for the time.    Example: examples/hello.cpp
+template <class F>
+  requires std::is_invocable_v<F&>
+int run(F&& f, const run_options& options = {}) {
+  struct call {
+    F& f;
+    int value = 0;
+    static void invoke(void* self) {
+      auto& c = *static_cast<call*>(self);
+      if constexpr (std::is_convertible_v<std::invoke_result_t<F&>, int>) c.value = std::invoke(c.f);
+      else std::invoke(c.f);
+    }
+  } c{f};
+  return detail::run_main(&call::invoke, &c, &c.value, options);
+}
+template <class F>
+  requires std::is_invocable_v<F&, int, char**>
+int run(F&& f, int argc, char** argv, const run_options& options = {}) {
+  return run([&] { return std::invoke(f, argc, argv); }, options);
+}
+
+/// Ends the process with this status: exit hooks, C's atexit handlers and stdio as std::exit does, other goroutines
+/// stopped where they are.    Threads: any.    Parks: no.
+[[noreturn]] WEFT_API void exit(int status);
+/// Registers a hook that run() or exit() calls, latest first.    Threads: any.    Allocates: yes.
+WEFT_API void at_exit(std::function<void()> hook);
+
+/// The number of processors: how many goroutines run at once.    Threads: any.    Parks: no.
+WEFT_API int procs() noexcept;
+/// Sets it when n is 1 or more, at most 1,024, and stops following the machine's; returns the previous value.
+/// Stops the scheduler for a moment.    Threads: any.    Parks: yes.
+WEFT_API int set_procs(int n);
+/// How many goroutines there are: those that were started and have not ended, main's included, weft's own not.
+WEFT_API int goroutines() noexcept;
+
+}  // namespace weft

@@ -1,0 +1,32 @@
+// stats.hpp: what the scheduler did since the process started. Sums over processors, read without stopping them:
+// each figure is exact for a moment of its own.
+#pragma once
+
+#include <cstdint>
+
+#include <weft/detail/config.hpp>
+
+namespace weft {
+
+struct scheduler_stats {
+  std::uint64_t goroutines;      ///< alive now
+  std::uint64_t started;         ///< ever
+  std::uint64_t threads;         ///< weft's own, now
+  std::uint64_t procs;
+  std::uint64_t idle_procs;
+  std::uint64_t switches;        ///< goroutines put on a thread, by either lap
+  std::uint64_t short_switches;  ///< of these, straight from another goroutine
+  std::uint64_t parks;
+  std::uint64_t readies;
+  std::uint64_t steals;          ///< times that one processor took work from another
+  std::uint64_t stolen;          ///< goroutines taken so
+  std::uint64_t wakeups;         ///< threads woken or started to look for work
+  std::uint64_t polls;           ///< looks at the network poller
+  std::uint64_t timers_fired;
+  std::uint64_t stacks_mapped;   ///< stacks that exist, in use or cached
+};
+
+/// Threads: any.    Parks: no.    Allocates: no.
+WEFT_API scheduler_stats stats() noexcept;
+
+}  // namespace weft

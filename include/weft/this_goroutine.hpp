@@ -1,0 +1,54 @@
+// this_goroutine.hpp: what a goroutine may do to itself. On a thread that weft did not make, each acts on the thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include <weft/detail/config.hpp>
+
+namespace weft {
+
+namespace detail {
+/// Nanoseconds of a duration, rounded up, saturated: a sleep is never shorter than it says, and the largest never ends.
+template <class Rep, class Period>
+constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
+  using ns = std::chrono::nanoseconds;
+  if (d <= d.zero()) return 0;
+  if (std::chrono::duration<long double>(d) >= std::chrono::duration<long double>(ns::max())) return INT64_MAX;
+  return std::chrono::ceil<ns>(d).count();
+}
+WEFT_API void sleep_ns(std::int64_t ns);
+WEFT_API std::int64_t deadline_after_ns(std::int64_t ns) noexcept;  // now + ns, saturated: INT64_MAX is "never"
+}  // namespace detail
+
+namespace this_goroutine {
+
+/// Lets the others that are runnable on this processor go first.    Parks: no, but switches.    Allocates: no.
+WEFT_API void yield();
+/// The goroutine's number: main is 1, never reused. 0 on a thread that weft did not make.
+WEFT_API std::uint64_t id() noexcept;
+/// Bytes of stack between the goroutine's top and here, and what it may use in all.
+struct stack_use {
+  std::size_t used, limit;
+};
+WEFT_API stack_use stack_usage() noexcept;
+
+/// Waits at least d on the monotonic clock; zero or less returns at once, duration::max() never.
+/// Parks: yes.    Allocates: no.    Example: examples/hello.cpp
+template <class Rep, class Period>
+void sleep_for(std::chrono::duration<Rep, Period> d) {
+  if (d > d.zero()) detail::sleep_ns(detail::to_ns(d));
+}
+/// Waits until t, on t's own clock (a clock that is set meanwhile is looked at again).
+template <class Clock, class Duration>
+void sleep_until(std::chrono::time_point<Clock, Duration> t) {
+  for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
+}
+
+}  // namespace this_goroutine
+
+/// A safe point: lets another goroutine run when the scheduler asked for it. A test and a branch when it did not.
+WEFT_API void poll();
+
+}  // namespace weft

@@ -1,0 +1,54 @@
+// wait_group.hpp: waiting until a number of things are done. Source: Go's sync/waitgroup.go.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/config.hpp>
+#include <weft/detail/wait_list.hpp>
+#include <weft/go.hpp>
+
+namespace weft {
+
+class wait_group {
+ public:
+  constexpr wait_group() noexcept = default;
+  wait_group(const wait_group&) = delete;
+  wait_group& operator=(const wait_group&) = delete;
+
+  /// Adds n, which may be negative; at 0 all who wait go on. Throws panic: "sync: negative WaitGroup counter", and
+  /// "sync: WaitGroup misuse: Add called concurrently with Wait" when that is seen. With the count at 0, add before wait.
+  /// Parks: no.    Threads: any.    Allocates: no.
+  WEFT_API void add(int n = 1);
+  /// Takes one off.
+  void done() { add(-1); }
+  /// Waits until the count is 0.    Parks: yes.    Threads: any.    Allocates: no.
+  WEFT_API void wait();
+
+  /// Starts f(args...) as a goroutine that counts in this group. It is done also when f ends the goroutine; an exception
+  /// that leaves f ends the process before wait() returns.
+  template <class F, class... Args>
+  void go(F&& f, Args&&... args) {
+    add(1);
+    try {
+      weft::go(
+          [this](std::decay_t<F>&& fn, std::decay_t<Args>&&... a) {
+            static_cast<void>(std::invoke(std::move(fn), std::move(a)...));
+            done();
+          },
+          std::forward<F>(f), std::forward<Args>(args)...);
+    } catch (...) {  // a copy threw: nothing was started
+      done();
+      throw;
+    }
+  }
+
+ private:
+  std::atomic<std::uint64_t> state_{0};  // the count in the upper 32 bits, who waits in the lower
+  detail::semaphore_core sema_;
+};
+
+}  // namespace weft

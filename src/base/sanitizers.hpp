@@ -1,0 +1,77 @@
+// base/sanitizers.hpp: what AddressSanitizer and ThreadSanitizer must be told when a thread changes its stack.
+// leave() is called on the old stack right before the switch, arrive() on the new one right after. All empty without them.
+#pragma once
+
+#include <cstddef>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WEFT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEFT_TSAN 1
+#endif
+#endif
+
+#if WEFT_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if WEFT_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace weft::sanitizers {
+
+/// What the sanitizers know of one stack.
+struct stack_state {
+#if WEFT_ASAN
+  void* fake_stack = nullptr;
+  const void* bottom = nullptr;  // of a thread's own stack: learnt when it is left first
+  std::size_t size = 0;
+#endif
+#if WEFT_TSAN
+  void* fiber = nullptr;
+#endif
+};
+
+enum class leaving { for_now, for_good };
+
+/// Before a switch from one stack to another, with the other's bounds. Inlined: the ThreadSanitizer call must come from
+/// the very function that switches, or its record of calls goes out of step.
+[[gnu::always_inline]] inline void leave([[maybe_unused]] stack_state& from, [[maybe_unused]] stack_state& to,
+                                         [[maybe_unused]] const void* to_bottom, [[maybe_unused]] std::size_t to_size,
+                                         [[maybe_unused]] leaving how = leaving::for_now) noexcept {
+#if WEFT_ASAN
+  __sanitizer_start_switch_fiber(how == leaving::for_good ? nullptr : &from.fake_stack, to_bottom ? to_bottom : to.bottom, to_bottom ? to_size : to.size);
+#endif
+#if WEFT_TSAN
+  if (how == leaving::for_now) __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+}
+
+/// After a switch; `from` may be null at the very first arrival, `from_is_thread` when bounds of it are to be learnt.
+[[gnu::always_inline]] inline void arrive([[maybe_unused]] stack_state& self, [[maybe_unused]] stack_state* thread_stack) noexcept {
+#if WEFT_ASAN
+  const void* bottom = nullptr;
+  std::size_t size = 0;
+  __sanitizer_finish_switch_fiber(self.fake_stack, &bottom, &size);
+  self.fake_stack = nullptr;
+  if (thread_stack && !thread_stack->bottom) thread_stack->bottom = bottom, thread_stack->size = size;
+#endif
+}
+
+inline void* make_fiber() noexcept {
+#if WEFT_TSAN
+  return __tsan_create_fiber(0);
+#else
+  return nullptr;
+#endif
+}
+
+}  // namespace weft::sanitizers

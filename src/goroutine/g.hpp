@@ -1,0 +1,112 @@
+// goroutine/g.hpp: a goroutine. Its record is type-stable memory that is never unmapped, so that who looks at a stale
+// pointer (a thief, a dump, a debugger) sees a G, if another one. Its stack is separate and may be given back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "arch/gogo.hpp"
+#include "base/atomic.hpp"
+#include "base/sanitizers.hpp"
+#include "goroutine/timer.hpp"
+#include "goroutine/wait_reason.hpp"
+#include "mem/stack.hpp"
+
+namespace weft {
+
+struct m;
+struct sudog;
+
+/// Who owns the stack in each state is the point of them.
+enum class g_status : std::uint8_t {
+  idle,      // just taken from a cache: whoever called go() builds the closure on the stack
+  runnable,  // on a run queue, or in the hand of who takes it to one: the queue owns the stack
+  running,   // the M in g::mp runs on it
+  waiting,   // nobody runs on it; whoever finds it (a sudog, a timer, a poll_desc) may make it runnable, once
+  dead,      // ended: on a free list, or about to be
+};
+
+/// The C++ runtime's exception state of one thread, as the Itanium ABI lays it out: swapped at each switch (design D5).
+struct eh_globals {
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+};
+
+enum g_flags : std::uint8_t {
+  g_fp_environment = 1,  // takes its floating-point control words along
+  g_thread = 2,          // not a goroutine: stands for a thread that weft did not make
+  g_main = 4,            // the goroutine of run()'s function
+  g_long_only = g_fp_environment,  // what a short lap does not know how to switch
+};
+
+struct alignas(64) g {
+  // What a lap touches.
+  void* sp = nullptr;  // the saved context, while it is off its processor
+  atomic<g_status> status{g_status::idle};
+  wait_reason why = wait_reason::none;
+  std::uint8_t flags = 0;
+  bool must_exit = false;      // woken to unwind
+  int saved_errno = 0;
+  g* link = nullptr;           // the next on whatever list it is on
+  eh_globals eh;
+  void* commit_arg = nullptr;  // for the commit of the park that is under way
+  void* wake_value = nullptr;  // from who made it ready: the sudog that was served, or null for a time-out
+  // Waiting on several things at once (a channel and a timer): who sets it from 0 to 1 wakes it.
+  atomic<std::uint32_t> claimed{0};
+  m* mp = nullptr;             // while running
+
+  // What it was made with.
+  void (*entry)(void*) = nullptr;
+  void* closure = nullptr;
+  stack_memory stack;
+  std::uint64_t id = 0;
+  std::uint64_t creator = 0;
+  const char* name = nullptr;
+  void* run_task = nullptr;    // task/: the task whose identity it has for now
+  std::int64_t waiting_since = 0;
+  timer sleep_timer;
+  arch::fp_environment fp{};
+  sanitizers::stack_state sanitizer;
+  atomic<std::uint32_t> wakeup{0};  // g_thread: the futex word it sleeps on
+};
+
+/// A first-in first-out list through g::link. Owned by one at a time.
+struct g_list {
+  g* first = nullptr;
+  g* last = nullptr;
+  std::uint32_t size = 0;
+
+  [[nodiscard]] bool empty() const noexcept { return first == nullptr; }
+  void push_back(g* gp) noexcept {
+    gp->link = nullptr;
+    if (last) last->link = gp;
+    else first = gp;
+    last = gp;
+    size++;
+  }
+  void push_front(g* gp) noexcept {
+    gp->link = first;
+    first = gp;
+    if (!last) last = gp;
+    size++;
+  }
+  [[nodiscard]] g* pop_front() noexcept {
+    g* gp = first;
+    if (!gp) return nullptr;
+    first = gp->link;
+    if (!first) last = nullptr;
+    gp->link = nullptr;
+    size--;
+    return gp;
+  }
+  void append(g_list& o) noexcept {
+    if (o.empty()) return;
+    if (last) last->link = o.first;
+    else first = o.first;
+    last = o.last;
+    size += o.size;
+    o = {};
+  }
+};
+
+}  // namespace weft

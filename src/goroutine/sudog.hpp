@@ -1,0 +1,62 @@
+// goroutine/sudog.hpp: a goroutine (or a foreign thread) that waits on something: one entry of that thing's wait list.
+// It lies in the frame of the operation that waits, which does not go on before the entry is off the list.
+#pragma once
+
+#include <cstdint>
+
+#include <weft/detail/wait_list.hpp>
+
+#include "goroutine/g.hpp"
+
+namespace weft::detail {
+
+struct sudog {
+  g* gp = nullptr;
+  sudog* next = nullptr;
+  sudog* prev = nullptr;
+  void* element = nullptr;       // a channel's: where the value is or goes
+  std::int64_t since = 0;        // a mutex's: when it began to wait
+  std::uint32_t ticket = 0;      // a semaphore's: handed over with the wake-up
+  bool contested = false;        // gp waits on other things too: win gp->claimed before waking it
+  bool success = false;          // woken by a value, not by close
+  bool queued = false;
+};
+
+inline void push_back(wait_list& l, sudog* s) noexcept {
+  s->next = nullptr;
+  s->prev = l.last;
+  if (l.last) l.last->next = s;
+  else l.first = s;
+  l.last = s;
+  s->queued = true;
+}
+inline void push_front(wait_list& l, sudog* s) noexcept {
+  s->prev = nullptr;
+  s->next = l.first;
+  if (l.first) l.first->prev = s;
+  else l.last = s;
+  l.first = s;
+  s->queued = true;
+}
+inline void remove(wait_list& l, sudog* s) noexcept {
+  if (s->prev) s->prev->next = s->next;
+  else l.first = s->next;
+  if (s->next) s->next->prev = s->prev;
+  else l.last = s->prev;
+  s->queued = false;
+}
+
+/// The first who is still to be woken, off the list; null when there is none. Under the list's lock.
+inline sudog* dequeue(wait_list& l) noexcept {
+  for (;;) {
+    sudog* s = l.first;
+    if (!s) return nullptr;
+    remove(l, s);
+    // [mo:claim] acq_rel, pairs with the other wakers' exchange: exactly one of them wakes the goroutine. A loser leaves it
+    // alone: the goroutine itself may be gone on as soon as the list's lock is free.
+    if (s->contested && s->gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) continue;
+    return s;
+  }
+}
+
+}  // namespace weft::detail

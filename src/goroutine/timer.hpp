@@ -1,0 +1,25 @@
+// goroutine/timer.hpp: one thing that is due at a time, in somebody's frame or record; work/timers.hpp keeps the heap of them.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.hpp"
+
+namespace weft {
+
+struct g;
+struct g_list;
+class timer_heap;
+
+struct timer {
+  /// Called when due, under the heap's lock: takes a goroutine that it may wake and puts it on `woken`. A leaf.
+  using fire_fn = void (*)(timer* t, g_list& woken) noexcept;
+
+  std::int64_t when = 0;          // ns on the monotonic clock
+  fire_fn fire = nullptr;
+  void* arg = nullptr;
+  atomic<timer_heap*> heap{nullptr};  // where it is queued, or null; changed under that heap's lock
+  std::uint32_t position = 0;         // in that heap
+};
+
+}  // namespace weft

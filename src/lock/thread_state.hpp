@@ -1,0 +1,43 @@
+// lock/thread_state.hpp: what the runtime keeps for each thread, and how to reach it.
+// A compiler may remember the address of a thread_local over a switch of stacks, after which the goroutine may be on another
+// thread (hazards: the same trap as errno's). So the address is computed by a volatile asm, anew at each call: it is
+// never merged with an earlier one, at any level of optimisation, link-time included.
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+struct m;
+struct g;
+
+struct thread_state {
+  m* mp;                // the M that this thread is, or null: a thread that weft did not make
+  std::uint32_t locks;  // runtime locks held; a goroutine may not park with any ("schedule: holding locks")
+  std::uint32_t ranks;  // which, with WEFT_SLOW_CHECKS
+  g* waiter;            // stands for a foreign thread where a goroutine would wait
+};
+
+extern "C" {
+extern __thread thread_state weft_thread_state __attribute__((tls_model("initial-exec")));
+}
+
+[[gnu::always_inline]] inline thread_state* self() noexcept {
+  thread_state* t;
+#if defined(__x86_64__)
+  asm volatile("movq %%fs:0, %0\n\taddq weft_thread_state@gottpoff(%%rip), %0" : "=r"(t) : : "cc");
+#elif defined(__aarch64__)
+  void* offset;
+  asm volatile(
+      "mrs %0, tpidr_el0\n\t"
+      "adrp %1, :gottprel:weft_thread_state\n\t"
+      "ldr %1, [%1, #:gottprel_lo12:weft_thread_state]\n\t"
+      "add %0, %0, %1"
+      : "=&r"(t), "=&r"(offset));
+#else
+#error "weft: x86-64 and AArch64 only"
+#endif
+  return t;
+}
+
+}  // namespace weft

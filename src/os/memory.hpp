@@ -1,0 +1,23 @@
+// os/memory.hpp: address space from the kernel. Failures come back as null or false with errno set.
+#pragma once
+
+#include <cstddef>
+
+namespace weft::os {
+
+/// Fresh zeroed address space, a multiple of the page size, aligned to `align` (a power of two); committed by touching.
+void* reserve(std::size_t size, std::size_t align) noexcept;
+/// Gives the pages of a range back; they read as zero afterwards. Guards in it stay.
+bool release_pages(void* at, std::size_t size) noexcept;
+
+enum class guard_kind { pages, mapping, none };
+/// Finds out once, by a real fault, whether the kernel has guard pages that split no mapping (Linux 6.13).
+guard_kind probe_guards() noexcept;
+/// Makes [at, at + size) fault. With guard_kind::pages it costs no mapping; else two of vm.max_map_count.
+bool guard(void* at, std::size_t size, guard_kind kind) noexcept;
+/// vm.max_map_count, or its default when it cannot be read.
+std::size_t max_map_count() noexcept;
+
+std::size_t page_size() noexcept;
+
+}  // namespace weft::os

@@ -1,0 +1,62 @@
+// sched/deadlock.cpp: when every thread of weft's sleeps and nothing is due, nothing will ever happen again: say so.
+// Source: Go's checkdead. A program with threads that weft did not make may still be woken by one of them: then it is silent,
+// unless run_options say otherwise.
+#include "sched/lap.hpp"
+
+#include <dirent.h>
+
+#include <weft/run.hpp>
+
+namespace weft {
+
+namespace {
+
+int threads_of_process() noexcept {
+  DIR* d = ::opendir("/proc/self/task");
+  if (!d) return 0;
+  int n = 0;
+  while (const dirent* e = ::readdir(d)) n += e->d_name[0] != '.';
+  ::closedir(d);
+#if WEFT_TSAN
+  n--;  // ThreadSanitizer's own
+#endif
+  return n;
+}
+
+}  // namespace
+
+void check_deadlock() noexcept {
+  static atomic<std::int64_t> ask_again{0};
+  const auto nothing_can_run = [] {
+    if (!sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed)) return false;
+    if (sched.stopping.load(std::memory_order_relaxed) || dying()) return false;
+    if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed)) return false;
+    if (sched.global.size() != 0) return false;
+    const int n = sched.procs.load(std::memory_order_relaxed);
+    for (int i = 0; i < n; i++) {
+      const p* pp = sched.ps[i].load(std::memory_order_relaxed);
+      if (pp->status.load(std::memory_order_relaxed) != p::state::idle || pp->timers.earliest() != timer_heap::never || !pp->queue.empty()) return false;
+    }
+    return true;
+  };
+  if (sched.deadlock == deadlock_policy::off) return;
+  {
+    lock_guard hold(sched.lock);
+    if (!nothing_can_run()) return;
+  }
+  if (sched.deadlock == deadlock_policy::automatic || sched.deadlock == deadlock_policy::warn) {
+    const std::int64_t now = os::now_ns();
+    if (now < ask_again.load(std::memory_order_relaxed)) return;
+    const bool others = threads_of_process() > sched.m_count.load(std::memory_order_relaxed);
+    lock_guard hold(sched.lock);
+    if (!nothing_can_run()) return;
+    if (others || sched.deadlock == deadlock_policy::warn) {
+      ask_again.store(now + 1'000'000'000, std::memory_order_relaxed);
+      if (sched.deadlock == deadlock_policy::warn) error_text() << "weft: warning: all goroutines are asleep\n";
+      return;
+    }
+  }
+  fatal("all goroutines are asleep - deadlock!");
+}
+
+}  // namespace weft

@@ -1,0 +1,39 @@
+// sched/execute.cpp: runs a goroutine: the switch from g0 to its stack, and the landing when somebody switches back.
+// In between any number of short laps may have gone by, so who comes back need not be who was sent.
+#include "sched/lap.hpp"
+
+namespace weft {
+
+void execute(m* mp, g* gp, slice s) noexcept {
+  for (;;) {
+    p* pp = mp->pp;
+    // curg and mp before running: who samples this thread sees a consistent pair.
+    mp->curg = gp;
+    gp->mp = mp;
+    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
+    pp->tick += s == slice::fresh;
+    bump(pp->count.switches);
+    *mp->eh = gp->eh;
+    *mp->err = gp->saved_errno;
+    if (gp->flags & g_fp_environment) {
+      mp->fp = arch::save_fp();
+      arch::load_fp(gp->fp);
+    }
+    commit_fn commit = nullptr;
+    g* from = nullptr;
+    sanitizers::leave(mp->g0_sanitizer, gp->sanitizer, gp->stack.low, gp->stack.size());
+    arch::gogo(&mp->g0_sp, gp->sp, commit, from);
+    sanitizers::arrive(mp->g0_sanitizer, nullptr);
+    if (from->flags & g_fp_environment) {  // such a one never leaves by a short lap, so this thread's own are in mp->fp
+      from->fp = arch::save_fp();
+      arch::load_fp(mp->fp);
+    }
+    const bool committed = commit(from);
+    WEFT_INVARIANT(self()->locks == 0, "schedule: holding locks", self()->locks);
+    if (committed) return;
+    gp = from;  // called off: it goes straight on
+    s = slice::inherit;
+  }
+}
+
+}  // namespace weft

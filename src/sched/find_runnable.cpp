@@ -1,0 +1,276 @@
+// sched/find_runnable.cpp: where the next goroutine comes from, in Go's order (proc.go, findRunnable):
+// a stop of the world; what a short lap chose; every 61st lap a look at clock, timers, slice, poller and global queue; the own
+// queue; the own timers; unstarted tasks; the global queue; the poller; other Ps' queues, then their timers; and when there is
+// nothing anywhere, the long way to sleep that loses no work (idle.cpp).
+#include "sched/lap.hpp"
+#include "sched/upcalls.hpp"
+#include "work/netpoll.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace weft {
+
+task_hooks_t task_hooks;
+
+namespace {
+
+void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
+  g_list woken;
+  const std::uint32_t fired = owner->timers.run(now, woken);
+  if (fired) pp->count.timers_fired.store(pp->count.timers_fired.load(std::memory_order_relaxed) + fired, std::memory_order_relaxed);
+  inject(woken);
+}
+
+void poll_network(p* pp) noexcept {
+  bump(pp->count.polls);
+  g_list list = netpoll(0);
+  inject(list);
+}
+
+// Every 61st lap, inherited slices counted too: so two that wake each other for ever hold up nobody else.
+g* look(m* mp, p* pp) noexcept {
+  pp->laps_left = laps_between_looks;
+  const std::int64_t now = os::now_ns();
+  run_timers(pp, pp, now);
+  if (pp->slice_tick != pp->tick) {
+    pp->slice_tick = pp->tick;
+    pp->slice_start = now;
+  } else if (now - pp->slice_start > slice_ns) {  // a chain through `next` is one slice, and this one is used up
+    pp->slice_start = now;
+    if (g* gp = pp->queue.steal_next()) put_back(pp, gp);
+  }
+  if (netpoll_waiters() > 0) {
+    std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
+    if (last != 0 && now - last > 1'000'000 && sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp);
+  }
+  if (sched.global.size() == 0) return nullptr;
+  lock_guard hold(sched.lock);
+  static_cast<void>(mp);
+  return sched.global.get();
+}
+
+// A fair share of the global queue, at most half a ring; the first to run, the rest into the own ring, which is empty.
+g* take_global_locked(p* pp) noexcept {
+  const std::uint32_t size = sched.global.size();
+  if (size == 0) return nullptr;
+  const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
+  g_list batch = sched.global.get(std::min({size, size / procs + 1, runq::capacity / 2}));
+  g* first = batch.pop_front();
+  while (g* gp = batch.pop_front()) {
+    const bool fits = pp->queue.try_put(gp);
+    WEFT_INVARIANT(fits, "find_runnable: batch does not fit into an empty queue");
+  }
+  return first;
+}
+
+// Four rounds over the others in random order; only in the last one their timers, and their `next`, which its owner is
+// probably about to run: it gets 3 us for that.
+g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
+  const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
+  if (n <= 1) return nullptr;
+  for (int round = 0; round < 4; round++) {
+    std::uint32_t at = mp->random.below(n), step = 1 + mp->random.below(n);
+    while (std::gcd(step, n) != 1) step++;
+    for (std::uint32_t i = 0; i < n; i++, at = (at + step) % n) {
+      if (sched.stopping.load(std::memory_order_relaxed)) return nullptr;
+      p* victim = sched.ps[at].load(std::memory_order_acquire);  // [mo:procs]
+      if (!victim || victim == pp) continue;
+      if (round == 3) {
+        if (victim->timers.earliest() != timer_heap::never) {
+          if (now == 0) now = os::now_ns();
+          if (victim->timers.earliest() <= now) {
+            run_timers(victim, pp, now);
+            if (g* gp = pp->queue.get(s)) return gp;
+          }
+        }
+        if (victim->queue.has_next()) {
+          if (victim->status.load(std::memory_order_relaxed) == p::state::running) {
+            const std::int64_t until = os::now_ns() + 3'000;
+            while (victim->queue.has_next() && os::now_ns() < until) cpu_relax();
+          }
+          if (g* gp = victim->queue.steal_next()) {
+            bump(pp->count.steals);
+            bump(pp->count.stolen);
+            s = slice::fresh;
+            return gp;
+          }
+        }
+      }
+      std::uint32_t count = 0;
+      if (g* gp = victim->queue.steal_into(pp->queue, count)) {
+        bump(pp->count.steals);
+        pp->count.stolen.store(pp->count.stolen.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+        s = slice::fresh;
+        return gp;
+      }
+      if (task_hooks.steal) {
+        if (g* gp = task_hooks.steal(victim)) {
+          bump(pp->count.steals);
+          bump(pp->count.stolen);
+          s = slice::fresh;
+          return gp;
+        }
+      }
+    }
+  }
+  return nullptr;
+}
+
+std::int64_t earliest_timer() noexcept {
+  std::int64_t least = timer_heap::never;
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    const p* pp = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (pp) least = std::min(least, pp->timers.earliest());
+  }
+  return least;
+}
+
+// Whether any P has something that a searcher would take; a P to take it with, if so.
+p* look_again_for_work() noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (!other || (other->queue.empty() && !(task_hooks.any && task_hooks.any(other)))) continue;
+    lock_guard hold(sched.lock);
+    return get_idle_p_locked();
+  }
+  return nullptr;
+}
+
+void begin_spinning(m* mp) noexcept {
+  mp->spinning = true;
+  sched.spinning.fetch_add(1, std::memory_order_seq_cst);  // [mo:idle]
+  sched.need_spinning.store(false, std::memory_order_relaxed);
+}
+
+enum class after_sleep { search, end };
+
+// Nothing anywhere. Gives the P up, makes sure once more that nothing came, blocks in the poller if nobody does, else sleeps.
+after_sleep go_idle(m* mp, p* pp) noexcept {
+  {
+    lock_guard hold(sched.lock);
+    if (sched.stopping.load(std::memory_order_relaxed) || sched.global.size() != 0) return after_sleep::search;
+    if (!mp->spinning && sched.need_spinning.load(std::memory_order_relaxed)) {
+      begin_spinning(mp);
+      return after_sleep::search;
+    }
+    p* released = releasep(mp);
+    WEFT_INVARIANT(released == pp, "find_runnable: wrong P");
+    put_idle_p_locked(pp);
+  }
+  // The delicate part (idle.cpp, "How no work is lost"): a submitter that saw us spinning wakes nobody. So after leaving the
+  // count of searchers, and not before, look at every source once more.
+  const bool was_spinning = mp->spinning;
+  if (was_spinning) {
+    mp->spinning = false;
+    const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
+    WEFT_INVARIANT(before > 0, "find_runnable: negative count of spinning Ms", before);
+    p* again = nullptr;
+    if (sched.global.size() != 0) {
+      lock_guard hold(sched.lock);
+      if (sched.global.size() != 0) again = get_idle_p_locked();
+    }
+    if (!again) again = look_again_for_work();
+    if (again) {
+      acquirep(mp, again);
+      begin_spinning(mp);
+      return after_sleep::search;
+    }
+  }
+  const std::int64_t until = earliest_timer();
+  if ((until != timer_heap::never || netpoll_waiters() > 0) && !sched.stopping.load(std::memory_order_relaxed)) {
+    const std::int64_t last = sched.last_poll.exchange(0, std::memory_order_seq_cst);  // [mo:poller]
+    if (last != 0) {
+      // [mo:poller] seq_cst: this store, then the look at the timers in the next lines; add_timer() does it the other way round.
+      sched.poll_until.store(until, std::memory_order_seq_cst);
+      const std::int64_t now = os::now_ns();
+      const std::int64_t soonest = std::min(until, earliest_timer());
+      std::int64_t delay = soonest == timer_heap::never ? os::forever_ns : std::max<std::int64_t>(soonest - now, 0);
+      g_list list = netpoll(delay);
+      sched.poll_until.store(0, std::memory_order_relaxed);
+      sched.last_poll.store(os::now_ns(), std::memory_order_seq_cst);  // [mo:poller]
+      p* again = nullptr;
+      {
+        lock_guard hold(sched.lock);
+        again = get_idle_p_locked();
+      }
+      if (!again) {
+        inject(list);
+      } else {
+        acquirep(mp, again);
+        bump(again->count.polls);
+        if (!list.empty()) {
+          inject(list);
+        } else if (was_spinning) {
+          begin_spinning(mp);
+        }
+        return after_sleep::search;
+      }
+    } else if (until != timer_heap::never) {
+      const std::int64_t polling_until = sched.poll_until.load(std::memory_order_seq_cst);  // [mo:poller]
+      if (polling_until == 0 || polling_until > until) netpoll_break();
+    }
+  }
+  stopm(mp);
+  return mp->pp ? after_sleep::search : after_sleep::end;
+}
+
+}  // namespace
+
+g* find_runnable(m* mp, slice& s) noexcept {
+  for (;;) {
+    p* pp = mp->pp;
+    if (!pp) return nullptr;
+    // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
+    if (pp->attention.load(std::memory_order_relaxed) != 0) pp->attention.exchange(sched.chaos ? +attention_chaos : 0u, std::memory_order_acq_rel);
+    if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]
+      if (g* gp = mp->chosen) {
+        mp->chosen = nullptr;
+        put_next(pp, gp);
+      }
+      stop_here(mp);
+      continue;
+    }
+    s = slice::fresh;
+    if (g* gp = mp->chosen) {
+      mp->chosen = nullptr;
+      return gp;
+    }
+    if (pp->laps_left <= 1 || (sched.chaos && mp->random.one_in(8))) {
+      if (g* gp = look(mp, pp)) return gp;
+    } else {
+      pp->laps_left--;
+    }
+    if (g* gp = pp->queue.get(s)) return gp;
+
+    std::int64_t now = 0;
+    if (pp->timers.earliest() != timer_heap::never) {
+      now = os::now_ns();
+      run_timers(pp, pp, now);
+      if (g* gp = pp->queue.get(s)) return gp;
+    }
+    if (task_hooks.take) {
+      if (g* gp = task_hooks.take(pp)) return gp;
+    }
+    if (sched.global.size() != 0) {
+      lock_guard hold(sched.lock);
+      if (g* gp = take_global_locked(pp)) return gp;
+    }
+    if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {
+      poll_network(pp);
+      if (g* gp = pp->queue.get(s)) return gp;
+    }
+    // At most half as many searchers as there are busy Ps: enough for any load, and no storm on a quiet one.
+    if (mp->spinning || 2 * sched.spinning.load(std::memory_order_relaxed) <
+                            sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed)) {
+      if (!mp->spinning) begin_spinning(mp);
+      if (g* gp = steal_work(mp, pp, s, now)) return gp;
+      if (sched.global.size() != 0) continue;
+    }
+    if (go_idle(mp, pp) == after_sleep::end) return nullptr;
+  }
+}
+
+}  // namespace weft

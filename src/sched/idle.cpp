@@ -1,0 +1,217 @@
+// sched/idle.cpp: Ms that sleep, and who wakes them.
+//
+// How no work is lost, with as few wake-ups as can be. Go's protocol (proc.go, "Worker thread parking/unparking").
+//   A submitter makes its work visible (queue, global queue, timer), then looks at `spinning` and `idle_p_count`: wakep().
+//     It wakes somebody only when nobody searches and a P is idle.
+//   A searcher that finds work while it was the last one wakes the next (schedule.cpp, reset_spinning), so one wake-up for
+//     many goroutines is enough.
+//   A searcher that gives up first leaves the count of searchers, then looks at all sources once more (go_idle).
+// The two that could both miss: the submitter's load of `spinning` after its store of work, and the searcher's load of the
+// queues after its decrement of `spinning`. Both sides are store-then-load, so both have a full fence: the read-modify-writes of
+// `spinning` and the fence in wakep() are seq_cst; then at least one of them sees the other.
+#include "sched/lap.hpp"
+#include "work/netpoll.hpp"
+
+#include <cstdlib>
+#include <new>
+
+#include "os/memory.hpp"
+
+namespace weft {
+
+scheduler sched;
+
+namespace {
+
+constexpr std::int64_t idle_thread_ns = 5'000'000'000;  // an idle thread ends after this
+
+void put_idle_m_locked(m* mp) noexcept {
+  mp->idle_prev = nullptr;
+  mp->idle_next = sched.idle_ms;
+  if (sched.idle_ms) sched.idle_ms->idle_prev = mp;
+  sched.idle_ms = mp;
+  mp->on_idle_list = true;
+  sched.idle_m_count.store(sched.idle_m_count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void take_idle_m_locked(m* mp) noexcept {
+  if (mp->idle_prev) mp->idle_prev->idle_next = mp->idle_next;
+  else sched.idle_ms = mp->idle_next;
+  if (mp->idle_next) mp->idle_next->idle_prev = mp->idle_prev;
+  mp->on_idle_list = false;
+  sched.idle_m_count.store(sched.idle_m_count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+void* thread_main(void* arg) {
+  m* mp = static_cast<m*>(arg);
+  bind_thread(mp);
+  acquirep(mp, mp->next_p);
+  mp->next_p = nullptr;
+  schedule(mp);
+  self()->mp = nullptr;
+  std::free(mp);
+  return nullptr;
+}
+
+[[noreturn]] void no_thread(int error) noexcept {
+  begin_report();
+  error_text() << "runtime: failed to create new OS thread (have " << sched.m_count.load() << " already; errno=" << error
+               << ")\nruntime: may need to increase max user processes (ulimit -u), or the cgroup's pids.max\n";
+  fatal("newosproc");
+}
+
+/// A new thread that starts with pp.
+void newm(p* pp, bool spinning) noexcept {
+  m* mp = make_m();
+  mp->next_p = pp;
+  mp->spinning = spinning;
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+#if !WEFT_ASAN && !WEFT_TSAN
+  pthread_attr_setstacksize(&attr, 256 * 1024);
+#endif
+  const int error = pthread_create(&mp->thread, &attr, &thread_main, mp);
+  pthread_attr_destroy(&attr);
+  if (error) no_thread(error);
+}
+
+}  // namespace
+
+m* make_m() noexcept {
+  void* memory = std::aligned_alloc(alignof(m), sizeof(m));
+  if (!memory) fatal("out of memory: a thread's record");
+  m* mp = ::new (memory) m();
+  lock_guard hold(sched.lock);
+  mp->id = sched.next_m_id++;
+  const int count = sched.m_count.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (count > sched.max_ms) {
+    begin_report();
+    error_text() << "runtime: program exceeds " << sched.max_ms << "-thread limit\n";
+    fatal("thread exhaustion");
+  }
+  mp->random = random_source(sched.seed + mp->id * 0x9e3779b97f4a7c15);
+  return mp;
+}
+
+void acquirep(m* mp, p* pp) noexcept {
+  WEFT_INVARIANT(mp->pp == nullptr && pp->mp == nullptr, "acquirep: already in use", pp->id);
+  mp->pp = pp;
+  pp->mp = mp;
+  pp->status.store(p::state::running, std::memory_order_relaxed);
+  if (sched.chaos) pp->attention.fetch_or(attention_chaos, std::memory_order_relaxed);
+}
+
+p* releasep(m* mp) noexcept {
+  p* pp = mp->pp;
+  WEFT_INVARIANT(pp != nullptr && pp->mp == mp, "releasep: not ours");
+  mp->pp = nullptr;
+  pp->mp = nullptr;
+  pp->status.store(p::state::idle, std::memory_order_relaxed);
+  return pp;
+}
+
+void put_idle_p_locked(p* pp) noexcept {
+  WEFT_INVARIANT(pp->queue.empty() || sched.stopping, "pidleput: P has work", pp->id);
+  pp->link = sched.idle_ps;
+  sched.idle_ps = pp;
+  sched.idle_p_count.fetch_add(1, std::memory_order_seq_cst);  // [mo:idle]
+}
+
+p* get_idle_p_locked() noexcept {
+  p* pp = sched.idle_ps;
+  if (!pp) return nullptr;
+  sched.idle_ps = pp->link;
+  pp->link = nullptr;
+  sched.idle_p_count.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
+  return pp;
+}
+
+void wakep() noexcept {
+  // The work is visible; now who could take it? A full fence between the two: see the top of this file. On x86-64 the
+  // submitter's last step (an exchange on `next`, or a lock) was a locked instruction already, and this is free there.
+  fence_after_submit();
+  // [mo:idle] seq_cst, pairs with the fetch_sub in go_idle().
+  if (sched.spinning.load(std::memory_order_seq_cst) != 0 || sched.idle_p_count.load(std::memory_order_seq_cst) == 0) return;
+  int none = 0;
+  if (!sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;  // [mo:idle]
+  p* pp;
+  {
+    lock_guard hold(sched.lock);
+    pp = sched.stopping.load(std::memory_order_relaxed) ? nullptr : get_idle_p_locked();
+    if (!pp) {
+      const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
+      WEFT_INVARIANT(before > 0, "wakep: negative count of spinning Ms", before);
+      sched.need_spinning.store(true, std::memory_order_relaxed);
+      return;
+    }
+  }
+  startm(pp, true);
+}
+
+void startm(p* pp, bool spinning) noexcept {
+  sched.wakeups.fetch_add(1, std::memory_order_relaxed);
+  m* mp;
+  {
+    lock_guard hold(sched.lock);
+    mp = sched.idle_ms;
+    if (mp) {
+      take_idle_m_locked(mp);
+      WEFT_INVARIANT(!mp->spinning && mp->next_p == nullptr, "startm: M is not idle");
+      mp->spinning = spinning;
+      mp->next_p = pp;
+    }
+  }
+  if (mp) mp->parked.wake();
+  else newm(pp, spinning);
+}
+
+void stopm(m* mp) noexcept {
+  WEFT_INVARIANT(mp->pp == nullptr && !mp->spinning, "stopm: holding a P, or spinning");
+  bool more_to_trim = trim_free_gs();
+  mp->parked.clear();
+  {
+    lock_guard hold(sched.lock);
+    put_idle_m_locked(mp);
+  }
+  check_deadlock();
+  for (;;) {
+    if (mp->parked.sleep_for(more_to_trim ? 2'000'000 : idle_thread_ns)) break;
+    if (more_to_trim) {
+      more_to_trim = trim_free_gs();
+      continue;
+    }
+    check_deadlock();  // again: a thread may have been about to end at the first look
+    if (mp->is_main) continue;
+    lock_guard hold(sched.lock);
+    if (!mp->on_idle_list) continue;  // somebody has just taken us: the wake-up is under way
+    take_idle_m_locked(mp);
+    sched.m_count.fetch_sub(1, std::memory_order_relaxed);
+    return;  // without a P: schedule() returns and the thread ends
+  }
+  if (p* pp = mp->next_p) {
+    mp->next_p = nullptr;
+    acquirep(mp, pp);
+  }
+}
+
+bool take_from_idle_list(m* mp) noexcept {
+  lock_guard hold(sched.lock);
+  if (!mp->on_idle_list) return false;
+  take_idle_m_locked(mp);
+  return true;
+}
+
+void wake_poller(std::int64_t when) noexcept {
+  // [mo:poller] seq_cst, pairs with go_idle(): it stores last_poll = 0 and then reads the timers; we stored a timer and now read
+  // last_poll. At least one sees the other.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (sched.last_poll.load(std::memory_order_seq_cst) == 0) {
+    const std::int64_t until = sched.poll_until.load(std::memory_order_seq_cst);
+    if (until == 0 || until > when) netpoll_break();
+  } else {
+    wakep();
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,91 @@
+// sched/lap.hpp: the steps of the lap, each implemented in the file of its name.
+//
+//   go() -> newproc -> run queue -> schedule -> find_runnable -> execute -> gogo -> the function -> goexit -> schedule
+//                                      ^                                      | park
+//                                      +-------------- ready <----------------+
+#pragma once
+
+#include <string_view>
+
+#include "sched/sched.hpp"
+
+namespace weft {
+
+// schedule.cpp: one M's life on its own stack. Returns when the M is to end (run()'s thread: when run() may return).
+void schedule(m* mp) noexcept;
+// execute.cpp: runs gp until it parks, yields or ends, and does for it what can be done only then.
+void execute(m* mp, g* gp, slice s) noexcept;
+// find_runnable.cpp: the next goroutine for this M, from wherever there is one; sleeps until there is. Null: the M is to end.
+g* find_runnable(m* mp, slice& s) noexcept;
+
+// ready.cpp
+/// Makes a waiting goroutine (or foreign thread) runnable: it runs next on this P. Any stack, any thread, not a signal handler.
+void ready(g* gp) noexcept;
+/// The same for several, behind what is runnable already; without a P they go to the global queue.
+void inject(g_list& list) noexcept;
+/// Puts gp at the end of this P's ring, half of the ring to the global queue when it is full. On a thread with a P.
+void put_back(p* pp, g* gp) noexcept;
+void put_next(p* pp, g* gp) noexcept;
+
+// idle.cpp
+/// Starts one searcher if there is an idle P and nobody searches.
+void wakep() noexcept;
+void stopm(m* mp) noexcept;
+void startm(p* pp, bool spinning) noexcept;
+void acquirep(m* mp, p* pp) noexcept;
+[[nodiscard]] p* releasep(m* mp) noexcept;
+void put_idle_p_locked(p* pp) noexcept;
+[[nodiscard]] p* get_idle_p_locked() noexcept;
+void stop_spinning(m* mp) noexcept;
+void wake_poller(std::int64_t when) noexcept;
+[[nodiscard]] m* make_m() noexcept;
+bool take_from_idle_list(m* mp) noexcept;
+/// Between making work visible and looking for who could take it (idle.cpp). On x86-64 the callers' last step is a locked
+/// instruction, which is a full fence already; the compiler must only not reorder.
+[[gnu::always_inline]] inline void fence_after_submit() noexcept {
+#if defined(__x86_64__)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+// deadlock.cpp
+void check_deadlock() noexcept;
+
+// stop.cpp: the world.
+class stopped_world {
+ public:
+  stopped_world() noexcept;
+  ~stopped_world();
+  stopped_world(const stopped_world&) = delete;
+};
+/// This M's P is wanted: gives it up and sleeps until the world goes on.
+void stop_here(m* mp) noexcept;
+void begin_stop_locked(m* mp) noexcept;
+/// False when it took longer than the limit.
+[[nodiscard]] bool wait_until_stopped(std::int64_t limit_ns) noexcept;
+void resize_procs_locked(m* mp, int n) noexcept;
+void start_the_world() noexcept;
+
+// goexit.cpp
+void free_g(g* gp) noexcept;
+
+// run.cpp
+/// Main's goroutine has ended; on g0.
+void main_ended(m* mp) noexcept;
+/// Makes the calling thread the one that mp stands for.
+void bind_thread(m* mp) noexcept;
+
+// newproc.cpp
+/// Gives pages of idle stacks back, a bounded number; whether there are more.
+bool trim_free_gs() noexcept;
+/// Calls f for every G there ever was. They change while it looks.
+void for_each_g(void (*f)(g*, void*), void* arg) noexcept;
+
+// settings.cpp
+void read_settings(std::string_view text, std::string_view from) noexcept;
+/// WEFT_PROCS, else the machine's.
+int default_procs() noexcept;
+
+}  // namespace weft

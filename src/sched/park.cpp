@@ -1,0 +1,85 @@
+// sched/park.cpp: see park.hpp. The halves that need not be inlined, and yield.
+#include "sched/park.hpp"
+
+#include <sched.h>
+
+#include <new>
+
+#include <weft/this_goroutine.hpp>
+
+#include "os/futex.hpp"
+
+namespace weft {
+
+namespace {
+
+bool commit_yield(g* gp) noexcept {
+  p* pp = self()->mp->pp;
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
+    lock_guard hold(sched.lock);
+    sched.global.put(gp);
+  } else {
+    put_back(pp, gp);
+  }
+  return true;
+}
+
+// Stands for a foreign thread wherever a sudog names a G; lives as long as the thread.
+struct thread_waiter {
+  g gp;
+  thread_waiter() noexcept {
+    gp.flags = g_thread;
+    gp.status.store(g_status::running, std::memory_order_relaxed);
+  }
+};
+
+g* this_thread_waiter() noexcept {
+  thread_local thread_waiter waiter;
+  return &waiter.gp;
+}
+
+}  // namespace
+
+g* current_or_thread() noexcept {
+  g* gp = current_g();
+  return gp ? gp : this_thread_waiter();
+}
+
+void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
+  if (!(gp->flags & g_thread)) return park(commit, arg, why);
+  gp->why = why;
+  gp->commit_arg = arg;
+  gp->wakeup.store(0, std::memory_order_relaxed);
+  gp->status.store(g_status::waiting, std::memory_order_release);  // [mo:status]
+  if (commit(gp)) {
+    // [mo:wakeup] acquire, pairs with the release in ready().
+    while (gp->wakeup.load(std::memory_order_acquire) == 0) os::futex_wait(gp->wakeup, 0);
+  }
+  gp->status.store(g_status::running, std::memory_order_relaxed);
+}
+
+namespace this_goroutine {
+
+void yield() {
+  m* mp = self()->mp;
+  if (!mp || !mp->curg) {
+    ::sched_yield();
+    return;
+  }
+  g* gp = mp->curg;
+  p* pp = mp->pp;
+  g* next = short_lap(mp, pp, gp);
+  // Alone on this P, and nothing else asked for: go on.
+  if (!next && pp->laps_left != 0 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return;
+  leave_stack(mp, gp, next, &commit_yield);
+}
+
+}  // namespace this_goroutine
+
+void poll() {
+  m* mp = self()->mp;
+  if (mp && mp->curg && mp->pp->attention.load(std::memory_order_relaxed) != 0) this_goroutine::yield();
+}
+
+}  // namespace weft

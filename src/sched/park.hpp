@@ -1,0 +1,85 @@
+// sched/park.hpp: how a goroutine stops, and how it starts again.
+// No wake-up is lost: the waiter puts its sudog on the list *before* it parks, and the list's lock is released by `commit`, which
+// runs on another stack (g0's or the next goroutine's) *after* the context is saved. Whoever finds the sudog therefore finds a
+// goroutine that is off its stack. With the lock released before park(), ready() could run one goroutine on two threads.
+//
+// Short and long lap. schedule() on g0 is the truth and has every duty. But when the P asks for nothing and the next goroutine
+// is at hand, the parking one switches straight to it: one switch instead of two. Both save the same kind of context and
+// both arrive at land(), so either may resume what the other stopped.
+#pragma once
+
+#include "sched/lap.hpp"
+
+namespace weft {
+
+/// Arrived on a stack: does for `from` what had to wait until it was off its own. Called first thing after each gogo.
+[[gnu::always_inline]] inline void land(commit_fn commit, g* from) noexcept {
+  if (commit != nullptr) {
+    if (__builtin_expect(!commit(from), 0)) {  // called off: it goes on next
+      from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+      put_next(self()->mp->pp, from);
+    }
+    thread_state* t = self();
+    WEFT_INVARIANT(t->locks == 0, "schedule: holding locks", t->locks);
+  }
+}
+
+/// The next goroutine if a short lap may run it, else null: then g0 looks. Owner of pp only.
+[[gnu::always_inline]] inline g* short_lap(m* mp, p* pp, g* leaving) noexcept {
+  // [mo:attention] relaxed: a bit that is missed now is seen 61 laps later at the latest; its condition is read by the long lap.
+  if (__builtin_expect(pp->attention.load(std::memory_order_relaxed) != 0 || --pp->laps_left == 0 || (leaving->flags & g_long_only) != 0, 0)) return nullptr;
+  slice s;
+  g* next = pp->queue.get(s);
+  if (__builtin_expect(next == nullptr, 0)) return nullptr;
+  if (__builtin_expect((next->flags & g_long_only) != 0, 0)) {
+    mp->chosen = next;
+    return nullptr;
+  }
+  pp->tick += s == slice::fresh;
+  return next;
+}
+
+/// Leaves the running goroutine's stack, to come back when somebody switches to it.
+[[gnu::always_inline]] inline void leave_stack(m* mp, g* gp, g* next, commit_fn commit) noexcept {
+  // In plain stores: whoever reads the exception state and errno of a parked goroutine has it from its own later switch.
+  gp->eh = *mp->eh;
+  gp->saved_errno = *mp->err;
+  void* load;
+  if (__builtin_expect(next != nullptr, 1)) {
+    p* pp = mp->pp;
+    bump(pp->count.short_switches);
+    *mp->eh = next->eh;
+    *mp->err = next->saved_errno;
+    next->mp = mp;
+    next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
+    load = next->sp;
+    mp->curg = next;
+    sanitizers::leave(gp->sanitizer, next->sanitizer, next->stack.low, next->stack.size());
+  } else {
+    load = mp->g0_sp;
+    mp->curg = nullptr;
+    sanitizers::leave(gp->sanitizer, mp->g0_sanitizer, nullptr, 0);
+  }
+  g* from = gp;
+  arch::gogo(&gp->sp, load, commit, from);
+  sanitizers::arrive(gp->sanitizer, from ? nullptr : &self()->mp->g0_sanitizer);
+  land(commit, from);
+}
+
+/// Stops the calling goroutine until exactly one ready(). `commit` gets the goroutine; `arg` lies in its commit_arg.
+/// Runs on: a goroutine's stack. Switches: yes. Allocates: no. Locks held: at most those that commit releases.
+[[gnu::always_inline]] inline void park(commit_fn commit, void* arg, wait_reason why) noexcept {
+  m* mp = self()->mp;
+  g* gp = mp->curg;
+  gp->why = why;
+  gp->commit_arg = arg;
+  // [mo:status] release, pairs with the acquire in ready(). Already now: nobody can find gp before commit lets go.
+  gp->status.store(g_status::waiting, std::memory_order_release);
+  bump(mp->pp->count.parks);
+  leave_stack(mp, gp, short_lap(mp, mp->pp, gp), commit);
+}
+
+/// park() for whoever calls: a goroutine parks; a thread that weft did not make sleeps on a futex until ready().
+void park_anyone(g* self_g, commit_fn commit, void* arg, wait_reason why) noexcept;
+
+}  // namespace weft

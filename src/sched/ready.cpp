@@ -1,0 +1,85 @@
+// sched/ready.cpp: waiting -> runnable. Who is made ready runs next on the waker's P, within its time slice, so a chain of
+// wake-ups stays on one processor, warm; an idle P, if there is one, starts to look for the rest.
+#include "sched/lap.hpp"
+
+#include "os/futex.hpp"
+
+namespace weft {
+
+namespace {
+
+void overflow(p* pp, g* gp) noexcept {
+  g_list half;
+  if (!pp->queue.take_half(half)) return put_back(pp, gp);  // thieves made room
+  half.push_back(gp);
+  lock_guard hold(sched.lock);
+  sched.global.put(half);
+}
+
+}  // namespace
+
+void put_back(p* pp, g* gp) noexcept {
+  if (!pp->queue.try_put(gp)) overflow(pp, gp);
+}
+
+void put_next(p* pp, g* gp) noexcept {
+  if (__builtin_expect(sched.chaos, 0) && self()->mp->random.one_in(2)) return put_back(pp, gp);
+  if (g* kicked = pp->queue.exchange_next(gp)) put_back(pp, kicked);
+}
+
+void ready(g* gp) noexcept {
+  if (__builtin_expect((gp->flags & g_thread) != 0, 0)) {
+    // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
+    // a futex call on such an address is harmless.
+    gp->wakeup.store(1, std::memory_order_release);
+    os::futex_wake(gp->wakeup);
+    return;
+  }
+  // [mo:status] acquire, pairs with the release in park(): the context is complete.
+  const g_status was = gp->status.load(std::memory_order_acquire);
+  WEFT_INVARIANT(was == g_status::waiting, "ready: bad g status", static_cast<int>(was), gp->id);
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  m* mp = self()->mp;
+  if (__builtin_expect(mp && mp->pp, 1)) {
+    bump(mp->pp->count.readies);
+    put_next(mp->pp, gp);
+  } else {
+    lock_guard hold(sched.lock);
+    sched.global.put(gp);
+  }
+  wakep();
+}
+
+void inject(g_list& list) noexcept {
+  if (list.empty()) return;
+  const std::uint32_t n = list.size;
+  g_list runnable;
+  while (g* gp = list.pop_front()) {
+    if (gp->flags & g_thread) {
+      ready(gp);
+      continue;
+    }
+    const g_status was = gp->status.load(std::memory_order_acquire);  // [mo:status]
+    WEFT_INVARIANT(was == g_status::waiting, "inject: bad g status", static_cast<int>(was), gp->id);
+    gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+    runnable.push_back(gp);
+  }
+  m* mp = self()->mp;
+  p* pp = mp ? mp->pp : nullptr;
+  if (pp) {
+    while (pp->queue.ring_size() < runq::capacity / 2) {
+      g* gp = runnable.pop_front();
+      if (!gp) break;
+      bump(pp->count.readies);
+      put_back(pp, gp);
+    }
+  }
+  if (!runnable.empty()) {
+    lock_guard hold(sched.lock);
+    sched.global.put(runnable);
+  }
+  // One more P for each goroutine beyond the first that somebody must run: a searcher that finds work wakes the next.
+  if (n > 1 || !pp) wakep();
+}
+
+}  // namespace weft

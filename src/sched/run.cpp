@@ -1,0 +1,202 @@
+// sched/run.cpp: run(): the calling thread becomes an M, main's function goroutine 1, and when that returns the world stops.
+// The end has one policy (design D9): exit hooks; then every M is brought to a stop and sleeps, and run() returns, with
+// nothing of weft running, so static destructors are safe and a later run() goes on with the same world. If one does not come
+// within the grace time (user code that does not call weft), the process ends by _exit, as Go's does.
+#include "sched/lap.hpp"
+#include "work/netpoll.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cxxabi.h>
+#include <unistd.h>
+#include <vector>
+
+#include <weft/go.hpp>
+#include <weft/run.hpp>
+#include <weft/this_goroutine.hpp>
+
+#include "os/memory.hpp"
+#include "sched/report.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::int64_t grace_ns = 100'000'000;
+
+ranked_lock<rank::leaf> hooks_lock;
+std::vector<std::function<void()>>& hooks() {  // leaked on purpose: exit() may run beside static destructors
+  static auto* v = new std::vector<std::function<void()>>();
+  return *v;
+}
+
+void run_hooks() {
+  for (;;) {
+    std::function<void()> hook;
+    {
+      lock_guard hold(hooks_lock);
+      if (hooks().empty()) return;
+      hook = std::move(hooks().back());
+      hooks().pop_back();
+    }
+    hook();
+  }
+}
+
+struct main_call {
+  void (*call)(void*);
+  void* arg;
+  int* value;
+};
+
+// What stdio has buffered, unless a thread that does not stop holds a stream.
+void flush_what_is_free() noexcept {
+  for (std::FILE* f : {stdout, stderr}) {
+    if (::ftrylockfile(f) != 0) continue;
+    ::fflush_unlocked(f);
+    ::funlockfile(f);
+  }
+}
+
+/// Stops all Ps, then waits until every M but this one sleeps. False when one does not within the grace time.
+bool bring_to_rest(m* mp) noexcept {
+  {
+    lock_guard hold(sched.lock);
+    begin_stop_locked(mp);
+  }
+  if (!wait_until_stopped(grace_ns)) return false;
+  const std::int64_t until = os::now_ns() + grace_ns;
+  for (;;) {
+    const int self_too = mp ? 1 : 0;
+    if (sched.idle_m_count.load(std::memory_order_relaxed) + self_too >= sched.m_count.load(std::memory_order_relaxed)) return true;
+    if (os::now_ns() > until) return false;
+    if (sched.last_poll.load(std::memory_order_relaxed) == 0) netpoll_break();
+    ::usleep(20);
+  }
+}
+
+int exit_value = 0;
+
+// noinline, and by address: no code that switches stacks may know these.
+[[gnu::noinline]] void learn_thread_locals(m* mp) noexcept {
+  mp->eh = reinterpret_cast<eh_globals*>(abi::__cxa_get_globals());
+  mp->err = &errno;
+}
+
+}  // namespace
+
+void bind_thread(m* mp) noexcept {
+  self()->mp = mp;
+  mp->thread = pthread_self();
+  learn_thread_locals(mp);
+#if WEFT_TSAN
+  mp->g0_sanitizer.fiber = __tsan_get_current_fiber();
+#endif
+}
+
+void main_ended(m* mp) noexcept {
+  mp->main_ended = false;
+  if (!bring_to_rest(mp)) {
+    flush_what_is_free();
+    ::_exit(exit_value);
+  }
+  if (mp->pp) static_cast<void>(releasep(mp));
+  if (mp->is_main) return;
+  m* main_m = sched.main_m;
+  const bool was_idle = take_from_idle_list(main_m);
+  WEFT_INVARIANT(was_idle, "run: main's thread is not at rest");
+  main_m->parked.wake();
+  stopm(mp);
+}
+
+namespace detail {
+
+int run_main(void (*call)(void*), void* arg, int* value, const run_options& options) {
+  if (sched.running.exchange(true, std::memory_order_acquire)) fatal("run: called inside run(), or beside another");  // [mo:run]
+  static m* mp = nullptr;
+  if (!mp) {
+    install_reports();
+    mp = make_m();
+    mp->is_main = true;
+    sched.main_m = mp;
+    sched.m_count.fetch_sub(1, std::memory_order_relaxed);  // counted while it runs
+    sched.last_poll.store(os::now_ns(), std::memory_order_relaxed);
+    if (options.stack_size) sched.stack_bytes = std::size_t{1} << stack_class(options.stack_size);
+  }
+  read_settings(options.debug, "run_options.debug");
+  if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
+  sched.deadlock = options.deadlock;
+  sched.ending.store(false, std::memory_order_relaxed);
+  exit_value = 0;
+  mp->random = random_source(sched.seed);
+  sched.m_count.fetch_add(1, std::memory_order_relaxed);
+  bind_thread(mp);
+  {
+    lock_guard hold(sched.lock);
+    int n = options.procs;
+    if (const int wanted = sched.wanted_procs.exchange(0, std::memory_order_relaxed); n == 0) n = wanted;
+    if (n == 0) n = sched.procs.load(std::memory_order_relaxed);
+    if (n == 0) n = default_procs();
+    resize_procs_locked(nullptr, n < max_procs ? n : max_procs);
+  }
+  acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
+  start_the_world();
+
+  struct main_closure {
+    void (*call)(void*);
+    void* arg;
+    int* value;
+  };
+  const new_goroutine made = go_begin(sizeof(main_closure), alignof(main_closure), nullptr);
+  ::new (made.closure) main_closure{call, arg, value};
+  g* gp = made.gp;
+  gp->flags |= g_main;
+  gp->entry = [](void* c) {
+    auto* m = static_cast<main_closure*>(c);
+    m->call(m->arg);
+    exit_value = *m->value;
+    run_hooks();
+  };
+  gp->sp = arch::forge(gp->closure);
+  static bool first = true;
+  gp->id = first ? 1 : sched.ids.fetch_add(1, std::memory_order_relaxed) + 1;
+  first = false;
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  bump(mp->pp->count.started);
+  put_next(mp->pp, gp);
+
+  schedule(mp);
+
+  self()->mp = nullptr;
+  sched.m_count.fetch_sub(1, std::memory_order_relaxed);
+  sched.running.store(false, std::memory_order_release);  // [mo:run]
+  return *value;
+}
+
+}  // namespace detail
+
+void exit(int status) {
+  run_hooks();
+  m* mp = self()->mp;
+  if (sched.running.load(std::memory_order_relaxed) && mp) {
+    sched.ending.store(true, std::memory_order_relaxed);
+    exit_value = status;
+    if (!bring_to_rest(mp)) {
+      flush_what_is_free();
+      ::_exit(status);
+    }
+  }
+  std::exit(status);
+}
+
+void at_exit(std::function<void()> hook) {
+  auto& v = hooks();
+  std::vector<std::function<void()>> one;
+  one.push_back(std::move(hook));
+  lock_guard hold(hooks_lock);
+  v.push_back(std::move(one.front()));
+}
+
+}  // namespace weft

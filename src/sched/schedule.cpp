@@ -1,0 +1,33 @@
+// sched/schedule.cpp: one M's life: find a goroutine, run it, and again, on the thread's own stack.
+#include "sched/lap.hpp"
+
+namespace weft {
+
+namespace {
+
+// The last searcher found work: somebody else must search on. [idle.cpp has the protocol]
+void reset_spinning(m* mp) noexcept {
+  mp->spinning = false;
+  const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
+  WEFT_INVARIANT(before > 0, "schedule: negative count of spinning Ms", before);
+  wakep();
+}
+
+}  // namespace
+
+void schedule(m* mp) noexcept {
+  for (;;) {
+    slice s = slice::fresh;
+    g* gp = find_runnable(mp, s);
+    if (!gp) return;
+    if (mp->spinning) reset_spinning(mp);
+    WEFT_INVARIANT(mp->pp != nullptr, "schedule: no P");
+    execute(mp, gp, s);
+    if (__builtin_expect(sched.ending.load(std::memory_order_relaxed), 0) && mp->main_ended) {
+      main_ended(mp);
+      if (mp->is_main) return;
+    }
+  }
+}
+
+}  // namespace weft

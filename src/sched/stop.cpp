@@ -1,0 +1,181 @@
+// sched/stop.cpp: the world of Ps can be stopped: for a change of their number, and for the end of run().
+// Who stops it takes the idle Ps itself and asks the others, which come to stop_here() at their next long lap: the raised
+// attention makes that their next lap. Never waits for user code longer than to its next call of weft.
+#include "sched/lap.hpp"
+#include "work/netpoll.hpp"
+
+#include <cstdlib>
+#include <new>
+
+#include <weft/run.hpp>
+#include <weft/this_goroutine.hpp>
+
+namespace weft {
+
+namespace {
+
+atomic<bool> someone_stops{false};  // one at a time; the others go on running until it is their turn
+
+void raise_all(std::uint32_t bits) noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    // [mo:attention] release: the condition was stored before, and is seen by who takes the bit.
+    if (p* pp = sched.ps[i].load(std::memory_order_relaxed)) pp->attention.fetch_or(bits, std::memory_order_release);
+  }
+}
+
+p* make_p(int id) noexcept {
+  void* memory = std::aligned_alloc(alignof(p), sizeof(p));
+  if (!memory) fatal("out of memory: a processor's record");
+  p* pp = ::new (memory) p();
+  pp->id = id;
+  pp->status.store(p::state::stopped, std::memory_order_relaxed);
+  return pp;
+}
+
+// What a P that goes leaves behind.
+void clear_out_locked(p* pp, p* heir) noexcept {
+  slice s;
+  g_list left;
+  while (g* gp = pp->queue.get(s)) left.push_back(gp);
+  while (g* gp = left.pop_front()) sched.global.put(gp);
+  pp->timers.move_to(heir->timers);
+  while (g* gp = pp->free_gs) {
+    pp->free_gs = gp->link;
+    gp->link = sched.free_gs;
+    sched.free_gs = gp;
+    sched.free_count++;
+  }
+  pp->free_count = 0;
+  pp->status.store(p::state::dead, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void begin_stop_locked(m* mp) noexcept {
+  sched.stop_wait = sched.procs.load(std::memory_order_relaxed);
+  sched.stopped.clear();
+  sched.stopping.store(true, std::memory_order_release);  // [mo:stop] pairs with the acquire in find_runnable()
+  raise_all(attention_stop);
+  if (mp && mp->pp) {
+    mp->pp->status.store(p::state::stopped, std::memory_order_relaxed);
+    sched.stop_wait--;
+  }
+  while (p* pp = get_idle_p_locked()) {
+    pp->status.store(p::state::stopped, std::memory_order_relaxed);
+    sched.stop_wait--;
+  }
+}
+
+bool wait_until_stopped(std::int64_t limit_ns) noexcept {
+  {
+    lock_guard hold(sched.lock);
+    if (sched.stop_wait == 0) return true;
+  }
+  const std::int64_t until = os::add_ns(os::now_ns(), limit_ns);
+  while (!sched.stopped.sleep_for(100'000)) {
+    if (os::now_ns() >= until) return false;
+    raise_all(attention_stop);
+  }
+  return true;
+}
+
+stopped_world::stopped_world() noexcept {
+  while (someone_stops.exchange(true, std::memory_order_acquire)) this_goroutine::yield();  // [mo:stopper]
+  {
+    lock_guard hold(sched.lock);
+    begin_stop_locked(self()->mp);
+  }
+  static_cast<void>(wait_until_stopped(os::forever_ns));
+}
+
+stopped_world::~stopped_world() {
+  start_the_world();
+  someone_stops.store(false, std::memory_order_release);  // [mo:stopper] pairs with the acquire in the constructor
+}
+
+void stop_here(m* mp) noexcept {
+  if (mp->spinning) {
+    mp->spinning = false;
+    sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
+  }
+  p* pp = releasep(mp);
+  {
+    lock_guard hold(sched.lock);
+    WEFT_INVARIANT(sched.stop_wait > 0, "stop: more Ps than there are", sched.stop_wait);
+    pp->status.store(p::state::stopped, std::memory_order_relaxed);
+    if (--sched.stop_wait == 0) sched.stopped.wake();
+  }
+  stopm(mp);
+}
+
+void resize_procs_locked(m* mp, int n) noexcept {
+  const int old = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    if (p* pp = sched.ps[i].load(std::memory_order_relaxed)) {
+      if (pp->status.load(std::memory_order_relaxed) == p::state::dead) pp->status.store(p::state::stopped, std::memory_order_relaxed);
+    } else {
+      sched.ps[i].store(make_p(i), std::memory_order_release);  // [mo:procs] pairs with the acquires of who walks over them
+    }
+  }
+  p* first = sched.ps[0].load(std::memory_order_relaxed);
+  if (mp && mp->pp && mp->pp->id >= n) {  // ours goes: change over to the first
+    static_cast<void>(releasep(mp));
+    acquirep(mp, first);
+  }
+  for (int i = n; i < old; i++) clear_out_locked(sched.ps[i].load(std::memory_order_relaxed), first);
+  sched.procs.store(n, std::memory_order_release);  // [mo:procs]
+}
+
+void start_the_world() noexcept {
+  m* mp = self()->mp;
+  g_list none;
+  p* with_work = nullptr;
+  {
+    lock_guard hold(sched.lock);
+    sched.stopping.store(false, std::memory_order_release);  // [mo:stop]
+    const int n = sched.procs.load(std::memory_order_relaxed);
+    for (int i = n - 1; i >= 0; i--) {
+      p* pp = sched.ps[i].load(std::memory_order_relaxed);
+      if (mp && pp == mp->pp) {
+        pp->status.store(p::state::running, std::memory_order_relaxed);
+        continue;
+      }
+      if (pp->queue.empty()) {
+        pp->status.store(p::state::idle, std::memory_order_relaxed);
+        put_idle_p_locked(pp);
+      } else {
+        pp->link = with_work;
+        with_work = pp;
+      }
+    }
+  }
+  while (p* pp = with_work) {
+    with_work = pp->link;
+    pp->link = nullptr;
+    startm(pp, false);
+  }
+  // Somebody may have submitted work to the global queue or a timer meanwhile.
+  wakep();
+}
+
+int procs() noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  return n > 0 ? n : default_procs();
+}
+
+int set_procs(int n) {
+  const int old = procs();
+  if (n < 1 || n == old) return old;
+  if (n > max_procs) n = max_procs;
+  if (!current_g()) {  // a plain thread: a goroutine does it; before run(), the number is kept for then
+    sched.wanted_procs.store(n, std::memory_order_relaxed);
+    return old;
+  }
+  stopped_world stopped;
+  lock_guard hold(sched.lock);
+  resize_procs_locked(self()->mp, n);
+  return old;
+}
+
+}  // namespace weft

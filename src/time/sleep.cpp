@@ -1,0 +1,58 @@
+// time/sleep.cpp: a goroutine that waits for a time: its own timer in its P's heap.
+#include <ctime>
+
+#include <weft/this_goroutine.hpp>
+
+#include "os/clock.hpp"
+#include "os/futex.hpp"
+#include "sched/park.hpp"
+
+namespace weft {
+
+namespace {
+
+bool commit_sleep(g* gp) noexcept {
+  self()->mp->pp->timers.add(&gp->sleep_timer);
+  return true;
+}
+
+}  // namespace
+
+namespace detail {
+
+std::int64_t deadline_after_ns(std::int64_t ns) noexcept { return os::add_ns(os::now_ns(), ns < 0 ? 0 : ns); }
+
+void sleep_ns(std::int64_t ns) {
+  if (ns <= 0) return;
+  g* gp = current_g();
+  if (!gp) {
+    for (const std::int64_t until = deadline_after_ns(ns); (ns = until - os::now_ns()) > 0;) {
+      const timespec t = os::to_timespec(ns);
+      ::nanosleep(&t, nullptr);
+    }
+    return;
+  }
+  gp->sleep_timer.when = deadline_after_ns(ns);
+  gp->sleep_timer.arg = gp;
+  gp->sleep_timer.fire = [](timer* t, g_list& woken) noexcept { woken.push_back(static_cast<g*>(t->arg)); };
+  park(&commit_sleep, nullptr, wait_reason::sleep);
+}
+
+}  // namespace detail
+
+namespace this_goroutine {
+
+std::uint64_t id() noexcept {
+  const g* gp = current_g();
+  return gp ? gp->id : 0;
+}
+
+stack_use stack_usage() noexcept {
+  const g* gp = current_g();
+  if (!gp) return {0, 0};
+  const char here = 0;
+  return {static_cast<std::size_t>(gp->stack.high - &here), gp->stack.size()};
+}
+
+}  // namespace this_goroutine
+}  // namespace weft

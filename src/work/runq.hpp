@@ -1,0 +1,137 @@
+// work/runq.hpp: the run queue of one P: a ring of 256 and one slot before it, `next`.
+// One owner (the M that holds the P) puts and gets; any M may steal. Nothing here blocks, allocates or calls up.
+// Source: Go's proc.go (runqput, runqget, runqgrab).
+// Invariants
+//   R1  tail - head <= capacity, in wrapping 32-bit arithmetic.
+//   R2  every g in [head, tail) is runnable and on no other list.
+//   R3  the owner alone writes tail_ and the ring; head_ moves only by compare-exchange, next_ only by atomic exchange.
+// Why not Chase-Lev: it gives the owner last-in first-out order, which starves the oldest goroutine.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/throw.hpp"
+#include "goroutine/g.hpp"
+
+namespace weft {
+
+#if WEFT_MODEL
+inline constexpr bool model_build = true;
+#else
+inline constexpr bool model_build = false;
+#endif
+
+enum class slice : std::uint8_t { fresh, inherit };  // whether a goroutine goes on with the time slice of who readied it
+
+class runq {
+ public:
+  static constexpr std::uint32_t capacity = model_build ? 4 : 256;  // small, so that a model reaches wrap and overflow
+
+  /// Appends gp. False when full; the caller then moves half to the global queue with take_half(). Owner only.
+  [[nodiscard]] bool try_put(g* gp) noexcept {
+    // [mo:runq.head] acquire, pairs with the releases of head_: a slot is reused after its last reader.
+    const std::uint32_t head = head_.load(std::memory_order_acquire);
+    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);  // [mo:own] only we write it
+    WEFT_INVARIANT(tail - head <= capacity, "runq: size out of range", head, tail);  // R1
+    if (tail - head == capacity) return false;
+    ring_[tail % capacity].store(gp, std::memory_order_relaxed);  // [mo:runq.tail] published below
+    tail_.store(tail + 1, std::memory_order_release);  // [mo:runq.tail] pairs with the acquires of tail_ in grab()
+    return true;
+  }
+
+  /// Puts gp into `next`; gives back who was there, to be appended. Owner only.
+  [[nodiscard]] g* exchange_next(g* gp) noexcept {
+    // [mo:runq.next] acq_rel: release publishes gp to a thief, acquire takes the old one over from nobody but us.
+    return next_.exchange(gp, std::memory_order_acq_rel);
+  }
+
+  /// `next`, else the oldest of the ring, else null. Owner only.
+  [[nodiscard]] g* get(slice& s) noexcept {
+    if (next_.load(std::memory_order_relaxed)) {
+      // A thief may take it between the two: then this gives null.
+      if (g* gp = next_.exchange(nullptr, std::memory_order_acq_rel)) {  // [mo:runq.next]
+        s = slice::inherit;
+        return gp;
+      }
+    }
+    s = slice::fresh;
+    return get_ring();
+  }
+  [[nodiscard]] g* get_ring() noexcept {
+    std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head] synchronises with other takers
+    for (;;) {
+      if (head == tail_.load(std::memory_order_relaxed)) return nullptr;  // [mo:own]
+      g* gp = ring_[head % capacity].load(std::memory_order_relaxed);
+      // [mo:runq.head] release: the slot may be reused only after this read.
+      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_release, std::memory_order_acquire)) return gp;
+    }
+  }
+
+  /// Takes half of a full ring, oldest first, into `out`; false if thieves were faster. Owner only.
+  [[nodiscard]] bool take_half(g_list& out) noexcept {
+    std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
+    const std::uint32_t n = (tail_.load(std::memory_order_relaxed) - head) / 2;
+    if (n != capacity / 2) return false;
+    g* taken[capacity / 2];
+    for (std::uint32_t i = 0; i < n; i++) taken[i] = ring_[(head + i) % capacity].load(std::memory_order_relaxed);
+    // [mo:runq.head]
+    if (!head_.compare_exchange_strong(head, head + n, std::memory_order_release, std::memory_order_relaxed)) return false;
+    for (g* gp : taken) out.push_back(gp);
+    return true;
+  }
+
+  /// Moves half of the ring (rounded up) to the thief's own queue, which is empty, and returns one of them to run; null when
+  /// there was nothing. Any M that holds another P.
+  [[nodiscard]] g* steal_into(runq& mine, std::uint32_t& count) noexcept {
+    const std::uint32_t tail = mine.tail_.load(std::memory_order_relaxed);
+    std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
+    for (;;) {
+      const std::uint32_t available = tail_.load(std::memory_order_acquire) - head;  // [mo:runq.tail] the ring's entries are there
+      const std::uint32_t n = available - available / 2;
+      if (n == 0) return nullptr;
+      if (n > capacity / 2) {  // head and tail were read apart
+        head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
+        continue;
+      }
+      for (std::uint32_t i = 0; i < n; i++)
+        mine.ring_[(tail + i) % capacity].store(ring_[(head + i) % capacity].load(std::memory_order_relaxed), std::memory_order_relaxed);
+      // [mo:runq.head] release: our reads of the slots are before it. On failure what was copied is not published.
+      if (!head_.compare_exchange_strong(head, head + n, std::memory_order_release, std::memory_order_acquire)) continue;
+      g* gp = mine.ring_[(tail + n - 1) % capacity].load(std::memory_order_relaxed);
+      if (n > 1) mine.tail_.store(tail + n - 1, std::memory_order_release);  // [mo:runq.tail]
+      count = n;
+      return gp;
+    }
+  }
+
+  /// Takes `next` from its owner. Any M.
+  [[nodiscard]] g* steal_next() noexcept {
+    if (!next_.load(std::memory_order_relaxed)) return nullptr;
+    return next_.exchange(nullptr, std::memory_order_acq_rel);  // [mo:runq.next]
+  }
+  [[nodiscard]] bool has_next() const noexcept { return next_.load(std::memory_order_relaxed) != nullptr; }
+
+  /// Whether there is nothing. From other threads it may be out of date, but never says empty while one moves from `next`
+  /// to the ring: head, tail and next are read until tail stays the same.
+  [[nodiscard]] bool empty() const noexcept {
+    for (;;) {
+      const std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
+      const std::uint32_t tail = tail_.load(std::memory_order_acquire);  // [mo:runq.tail]
+      const g* next = next_.load(std::memory_order_acquire);  // [mo:runq.next]
+      if (tail == tail_.load(std::memory_order_acquire)) return head == tail && next == nullptr;  // [mo:runq.tail]
+    }
+  }
+  /// Entries of the ring; owner only, else a guess.
+  [[nodiscard]] std::uint32_t ring_size() const noexcept {
+    return tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  alignas(64) atomic<std::uint32_t> head_{0};
+  alignas(64) atomic<std::uint32_t> tail_{0};
+  atomic<g*> next_{nullptr};
+  atomic<g*> ring_[capacity] = {};
+};
+
+}  // namespace weft

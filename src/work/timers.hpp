@@ -1,0 +1,52 @@
+// work/timers.hpp: the timers of one P: a 4-ary heap under a lock, with its earliest time readable without it.
+// It hands out who is due and calls nobody: a timer's `fire` claims its goroutine and puts it on the list that is returned.
+// Because `fire` runs under the lock, remove() has a plain answer: the timer was still here and will not fire, or it has fired.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "goroutine/g.hpp"
+#include "goroutine/timer.hpp"
+#include "lock/lock.hpp"
+
+namespace weft {
+
+class timer_heap {
+ public:
+  static constexpr std::int64_t never = INT64_MAX;
+
+  /// Queues t, which is in no heap. True when it is now the earliest. Any thread. Allocates when the heap grows.
+  bool add(timer* t) noexcept;
+  /// Takes t out of whatever heap it is in; false when it is in none: it has fired, or was never added. Any thread.
+  static bool remove(timer* t) noexcept;
+  /// Fires all that are due and appends who woke to `woken`; returns how many fired. Any thread.
+  std::uint32_t run(std::int64_t now, g_list& woken) noexcept;
+  /// Moves all of them to another heap (this P is going).
+  void move_to(timer_heap& other) noexcept;
+
+  /// The earliest time, or `never`. Without the lock: may be out of date.
+  [[nodiscard]] std::int64_t earliest() const noexcept {
+    return earliest_.load(std::memory_order_acquire);  // [mo:timers] pairs with the releases in timers.cpp
+  }
+
+ private:
+  struct entry {
+    std::int64_t when;  // beside the pointer: comparing touches no timer
+    timer* t;
+  };
+  void place(std::uint32_t i, entry e) noexcept;
+  void up(std::uint32_t i, entry e) noexcept;
+  void down(std::uint32_t i, entry e) noexcept;
+  void take(std::uint32_t i) noexcept;
+  void publish() noexcept;
+  void grow() noexcept;
+
+  ranked_lock<rank::timers> lock_;
+  entry* entries_ = nullptr;     // guarded by lock_, as all below
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;
+  atomic<std::int64_t> earliest_{never};
+};
+
+}  // namespace weft

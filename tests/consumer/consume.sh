@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# One consumer: consume.sh install|find_package|pkgconfig|subdirectory|must_not_compile static|shared SCRATCH
+# `install` builds weft as a distribution would and installs it into SCRATCH/prefix, where the others find it.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source=$(cd "$here/../.." && pwd)
+kind=$1 linkage=$2 scratch=$3
+prefix=$scratch/prefix
+shared=OFF
+[[ $linkage == shared ]] && shared=ON
+# The same sources are compiled for each of these; where they are built does not matter.
+if command -v ccache >/dev/null; then
+  export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_NOHASHDIR=1
+fi
+
+fail() {
+  echo "consumer $kind $linkage: $*"
+  exit 1
+}
+
+# None of weft's own flags may reach the user's compile line.
+no_flags_of_ours() {
+  local line
+  line=$(grep -o '"command": .*main\.cpp' "$1/compile_commands.json") || fail "no compile line of main.cpp"
+  for flag in -Wall -Wextra -Werror -Wthread-safety -mno-red-zone -fno-plt -fsanitize -DWEFT_ -fvisibility; do
+    [[ $line != *"$flag"* ]] || fail "users are given $flag: $line"
+  done
+  [[ $line == *-fstack-clash-protection* ]] || fail "users are not given -fstack-clash-protection: $line"
+}
+
+expect_42() {
+  local output
+  output=$("$@") || fail "$* ended with $?"
+  [[ $output == 42 ]] || fail "$* printed: $output"
+}
+
+is_linked_as_wanted() {
+  if readelf -d "$1" | grep -q 'NEEDED.*libweft'; then
+    [[ $linkage == shared ]] || fail "is linked to libweft.so"
+  else
+    [[ $linkage == static ]] || fail "is not linked to libweft.so"
+  fi
+}
+
+consume_install() {
+  rm -rf "$prefix"
+  cmake -S "$source" -B "$scratch/weft" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_SHARED_LIBS=$shared \
+    -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF -DWEFT_EXAMPLES=OFF -DCMAKE_INSTALL_LIBDIR=lib
+  cmake --build "$scratch/weft" --parallel 2
+  cmake --install "$scratch/weft" --prefix "$prefix"
+  # Moved, to see that nothing of it knows where it was. (pkg-config is told the new place.)
+  rm -rf "$prefix.moved" && mv "$prefix" "$prefix.moved" && mv "$prefix.moved" "$prefix"
+  if find "$prefix" -type f | grep -Ev '/include/weft/.*\.hpp$|/lib/libweft\.(a|so[.0-9]*)$|/lib/cmake/weft/weft-[a-z-]*\.cmake$|/lib/pkgconfig/weft\.pc$'; then
+    fail "installs files that are none of a user's"
+  fi
+  if grep -rl -e "$source" -e "$scratch" "$prefix/lib/cmake"; then
+    fail "the installed package knows the folder it was built in"
+  fi
+}
+
+consume_find_package() {
+  local build=$scratch/find_package
+  rm -rf "$build"
+  cmake -S "$here/find_package" -B "$build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+  cmake --build "$build"
+  no_flags_of_ours "$build"
+  is_linked_as_wanted "$build/consumer"
+  expect_42 "$build/consumer"
+}
+
+consume_subdirectory() {
+  local build=$scratch/subdirectory
+  rm -rf "$build"
+  cmake -S "$here/subdirectory" -B "$build" -DWEFT_SOURCE="$source" -DBUILD_SHARED_LIBS=$shared
+  cmake --build "$build" --parallel 2
+  no_flags_of_ours "$build"
+  is_linked_as_wanted "$build/consumer"
+  expect_42 "$build/consumer"
+}
+
+consume_pkgconfig() {
+  command -v pkg-config >/dev/null || { echo "no pkg-config here"; exit 77; }
+  export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+  local flags libs
+  flags=$(pkg-config --cflags weft)
+  libs=$(pkg-config --libs weft)
+  mkdir -p "$scratch/pkgconfig"
+  # shellcheck disable=SC2086  # flags are words
+  "${CXX:-c++}" -std=c++20 -O1 $flags "$here/main.cpp" -o "$scratch/pkgconfig/consumer" $libs
+  is_linked_as_wanted "$scratch/pkgconfig/consumer"
+  LD_LIBRARY_PATH=$prefix/lib expect_42 "$scratch/pkgconfig/consumer"
+}
+
+# Every must_not_compile/*.cpp is refused, for the reason its first line gives: // refused: REGEX. With -DFINE it compiles,
+# or the refusal could be a slip of the pen.
+consume_must_not_compile() {
+  local file reason output
+  for file in "$here"/must_not_compile/*.cpp; do
+    [[ -e $file ]] || exit 77
+    reason=$(sed -n '1s,^// refused: ,,p' "$file")
+    [[ -n $reason ]] || fail "$file: its first line should be // refused: REGEX"
+    output=$("${CXX:-c++}" -std=c++20 -fsyntax-only -I"$prefix/include" -DFINE "$file" 2>&1) || fail "$file with -DFINE: $output"
+    if output=$("${CXX:-c++}" -std=c++20 -fsyntax-only -I"$prefix/include" "$file" 2>&1); then
+      fail "$file compiles"
+    fi
+    grep -Eq "$reason" <<<"$output" || fail "$file is refused for another reason: $output"
+    echo "refused as it should be: ${file##*/}"
+  done
+}
+
+"consume_$kind"
+echo "consumer $kind $linkage: fine"

@@ -1,0 +1,166 @@
+// exit_test.cpp: the ways in which a program ends.
+// weft-test: emulated=0
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "support/support.hpp"
+
+using namespace weft::test;
+
+WEFT_CHILD(main_returns_beside_others) {
+  std::atexit([] { std::printf(" atexit"); });
+  return weft::run([] {
+    struct tells {
+      ~tells() { std::printf(" unwound"); }
+    };
+    static weft::mutex m;
+    m.lock();
+    weft::go([] {
+      tells t;
+      weft::this_goroutine::sleep_for(1h);
+    });
+    weft::go([] {
+      tells t;
+      m.lock();
+    });
+    weft::go([] {
+      for (;;) weft::this_goroutine::yield();
+    });
+    weft::this_goroutine::sleep_for(5ms);
+    std::printf("main");  // not flushed here
+    return 42;
+  });
+}
+// PANIC-08. Not waited for, not unwound, and stdio is flushed.
+TEST(exit, of_main_ends_the_process_though_others_go_on) {
+  const auto r = child("main_returns_beside_others");
+  EXPECT_TRUE(ended_with(r, 42));
+  EXPECT_EQ(r.out, "main atexit");
+  EXPECT_EQ(r.err, "");
+}
+
+WEFT_CHILD(main_returns_beside_a_spinning_one) {
+  const int n = weft::run([] {
+    weft::set_procs(2);
+    static std::atomic<bool> spinning{false};
+    weft::go([] {
+      for (;;) spinning = true;
+    });
+    while (!spinning) weft::this_goroutine::yield();
+    std::printf("main");
+    return 43;
+  });
+  return n;
+}
+// PANIC-08. One that never gives way cannot be stopped: the process ends all the same, and what was printed comes out.
+TEST(exit, of_main_ends_the_process_though_another_spins) {
+  const auto r = child("main_returns_beside_a_spinning_one");
+  EXPECT_TRUE(ended_with(r, 43));
+  EXPECT_EQ(r.out, "main");
+}
+
+WEFT_CHILD(exit_with_hooks) {
+  std::atexit([] { std::printf(" atexit"); });
+  return weft::run([&] {
+    weft::at_exit([] { std::printf(" first"); });
+    weft::at_exit([] { std::printf(" second"); });
+    struct tells {
+      ~tells() { std::printf(" unwound"); }
+    } t;
+    std::printf("main");
+    if (args.at(0) == "main") weft::exit(7);
+    if (args.at(0) == "return") return 7;
+    if (args.at(0) == "goroutine") {
+      weft::go([] { weft::exit(7); });
+      weft::this_goroutine::sleep_for(10s);
+    }
+    if (args.at(0) == "thread") {
+      std::thread([] { weft::exit(7); }).detach();
+      weft::this_goroutine::sleep_for(10s);
+    }
+    return 1;
+  });
+}
+// PANIC-09
+TEST(exit, runs_hooks_latest_first_and_then_the_atexit_handlers) {
+  for (const char* from : {"main", "goroutine", "thread"}) {
+    const auto r = child("exit_with_hooks", {.args = {from}});
+    EXPECT_TRUE(ended_with(r, 7)) << from;
+    EXPECT_EQ(r.out, "main second first atexit") << from;
+  }
+  const auto r = child("exit_with_hooks", {.args = {"return"}});
+  EXPECT_TRUE(ended_with(r, 7));
+  EXPECT_EQ(r.out, "main unwound second first atexit");
+}
+
+WEFT_CHILD(hooks_of_two_runs) {
+  weft::at_exit([] { std::printf("before "); });
+  weft::run([] { weft::at_exit([] { std::printf("one "); }); });
+  weft::run([] { std::printf("main "); });
+  return 0;
+}
+// A hook runs once, at the end of the run that it was registered before.
+TEST(exit, runs_each_hook_once) {
+  const auto r = child("hooks_of_two_runs");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(r.out, "one before main ");
+}
+
+WEFT_CHILD(hook_that_uses_weft) {
+  return weft::run([] {
+    weft::at_exit([] {
+      auto c = weft::make_chan<int>();
+      weft::go([=] { c.send(5); });
+      std::printf("%d", c.recv().value());
+    });
+    return 0;
+  });
+}
+// run()'s hooks are the place to flush and to say good-bye to others, which takes a working scheduler.
+TEST(exit, hooks_of_run_may_still_use_channels) {
+  const auto r = child("hook_that_uses_weft");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(r.out, "5");
+}
+
+WEFT_CHILD(exits_at_once) {
+  return weft::run([] {
+    for (int i = 0; i < 8; ++i) weft::go([i] { weft::this_goroutine::yield(), weft::exit(10 + i); });
+    weft::this_goroutine::sleep_for(10s);
+    return 1;
+  });
+}
+// Two that end the process at the same time end it once.
+TEST(exit, from_several_goroutines_at_once_is_one_exit) {
+  for (int round = 0; round < scale(10, 2); ++round) {
+    const auto r = child("exits_at_once");
+    EXPECT_GE(r.status, 10);
+    EXPECT_LT(r.status, 18);
+    EXPECT_EQ(r.err, "");
+  }
+}
+
+WEFT_CHILD(exit_from_a_run_in_static_destruction) {
+  struct late {
+    ~late() { std::printf("%d", static_cast<int>(c.size())); }
+    weft::chan<int> c = weft::make_chan<int>(3);
+  };
+  static late l;
+  return weft::run([] {
+    l.c.send(1);
+    weft::go([] {
+      for (;;) l.c.send(1);
+    });
+    weft::this_goroutine::sleep_for(1ms);
+    return 0;
+  });
+}
+// After run() nothing of weft runs: static destructors may take apart what goroutines used.
+TEST(exit, static_destructors_are_safe) {
+  const auto r = child("exit_from_a_run_in_static_destruction");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(r.out, "3");
+}

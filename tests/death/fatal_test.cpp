@@ -1,0 +1,156 @@
+// fatal_test.cpp: what is beyond repair ends the process at once: the text, status 2, no exception, no destructors.
+// weft-test: emulated=0
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+
+#include "support/support.hpp"
+
+using namespace weft::test;
+
+namespace {
+struct tells {
+  ~tells() { std::puts("a destructor ran"); }
+};
+void expect_fatal(const char* scenario, const std::string& text) {
+  const auto r = child(scenario);
+  EXPECT_TRUE(ended_with(r, 2)) << scenario;
+  EXPECT_TRUE(contains("\n" + r.err, "\nfatal error: " + text + "\n")) << scenario;
+  EXPECT_TRUE(contains(r.err, "goroutine ")) << scenario;
+  EXPECT_EQ(r.out, "") << scenario;
+}
+}  // namespace
+
+WEFT_CHILD(go_of_empty_function) {
+  std::atexit([] { std::puts("an atexit handler ran"); });
+  return weft::run([] {
+    tells t;
+    try {
+      weft::go(std::function<void()>{});
+    } catch (...) {
+      std::puts("caught");
+    }
+  });
+}
+WEFT_CHILD(go_of_null_pointer) {
+  return weft::run([] {
+    try {
+      void (*f)() = nullptr;
+      weft::go(f);
+    } catch (...) {
+      std::puts("caught");
+    }
+  });
+}
+// SCHED-28
+TEST(fatal, go_of_an_empty_function) {
+  expect_fatal("go_of_empty_function", "go of nil func value");
+  expect_fatal("go_of_null_pointer", "go of nil func value");
+}
+
+WEFT_CHILD(unlock_of_a_free_mutex) {
+  return weft::run([] {
+    tells t;
+    weft::mutex m;
+    try {
+      m.unlock();
+    } catch (...) {
+      std::puts("caught");
+    }
+  });
+}
+WEFT_CHILD(unlock_twice) {
+  return weft::run([] {
+    weft::mutex m;
+    m.lock();
+    m.unlock();
+    m.unlock();
+  });
+}
+// MUTEX-03
+TEST(fatal, unlock_of_an_unlocked_mutex) {
+  expect_fatal("unlock_of_a_free_mutex", "sync: unlock of unlocked mutex");
+  expect_fatal("unlock_twice", "sync: unlock of unlocked mutex");
+}
+
+namespace {
+[[gnu::noinline]] int endless(int n) {
+  volatile char frame[200];
+  frame[0] = static_cast<char>(n);
+  return n < 0 ? 0 : endless(n + 1) + frame[0];
+}
+}  // namespace
+WEFT_CHILD(endless_recursion) {
+  return weft::run([] {
+    weft::go([] { std::printf("%d\n", endless(1)); });
+    weft::this_goroutine::sleep_for(10s);
+  });
+}
+WEFT_CHILD(endless_recursion_of_main) {
+  return weft::run([] { std::printf("%d\n", endless(1)); });
+}
+WEFT_CHILD(endless_recursion_beside_others) {
+  return weft::run([] {
+    // Stacks on both sides are in use: what overflows may not reach them unseen.
+    for (int i = 0; i < 100; ++i) weft::go([] { weft::this_goroutine::sleep_for(1h); });
+    weft::go([] { std::printf("%d\n", endless(1)); });
+    for (int i = 0; i < 100; ++i) weft::go([] { weft::this_goroutine::sleep_for(1h); });
+    weft::this_goroutine::sleep_for(10s);
+  });
+}
+// SCHED-30. The alternative is another goroutine's stack with strange values in it, an hour later.
+TEST(fatal, unbounded_recursion) {
+  for (const char* scenario : {"endless_recursion", "endless_recursion_of_main", "endless_recursion_beside_others"}) {
+    const auto r = child(scenario);
+    EXPECT_TRUE(ended_with(r, 2)) << scenario;
+    EXPECT_TRUE(contains(r.err, "fatal error: stack overflow")) << scenario;
+    const auto line = r.err.substr(0, r.err.find('\n'));
+    EXPECT_TRUE(contains(line, "byte limit")) << "the first line names the limit";
+    EXPECT_EQ(r.out, "");
+  }
+}
+
+WEFT_CHILD(nested_run) {
+  return weft::run([] {
+    try {
+      return weft::run([] { return 0; });
+    } catch (...) {
+      std::puts("caught");
+      return 1;
+    }
+  });
+}
+TEST(fatal, run_inside_run) {
+  const auto r = child("nested_run");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(contains(r.err, "fatal error: "));
+  EXPECT_EQ(r.out, "");
+}
+
+WEFT_CHILD(second_run_beside_the_first) {
+  return weft::run([] {
+    auto c = weft::make_chan<int>();
+    plain_thread t([=] {
+      weft::run([] {});
+      c.send(1);
+    });
+    static_cast<void>(c.recv());
+    return 0;
+  });
+}
+TEST(fatal, run_beside_run) {
+  const auto r = child("second_run_beside_the_first");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(contains(r.err, "fatal error: "));
+}
+
+WEFT_CHILD(unknown_debug_setting) {
+  return weft::run([] { return 3; });
+}
+// A setting with a typing error that is passed over in silence costs an afternoon.
+TEST(debug_setting, that_is_unknown_is_reported) {
+  const auto r = child("unknown_debug_setting", {.env = {"WEFT_DEBUG=nosuchthing=1"}});
+  EXPECT_TRUE(ended_with(r, 3));
+  EXPECT_TRUE(contains(r.err, "nosuchthing"));
+}

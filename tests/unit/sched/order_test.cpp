@@ -1,0 +1,94 @@
+// order_test.cpp: the order in which goroutines run at procs 1. Go shows it, programs lean on it, so weft copies it exactly.
+// weft-test: procs=1 chaos=0
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "support/support.hpp"
+
+using namespace weft::test;
+using ints = std::vector<int>;
+
+// SCHED-03. The newest start sits in the "next" slot, the others queue.
+WEFT_TEST(order, of_starts_is_the_last_one_first_then_as_started) {
+  ints ran;
+  weft::wait_group done;
+  for (int i = 0; i < 8; ++i) done.go([&, i] { ran.push_back(i); });
+  done.wait();
+  EXPECT_EQ(ran, (ints{7, 0, 1, 2, 3, 4, 5, 6}));
+}
+
+// SCHED-04. A yield goes behind all that are runnable.
+WEFT_TEST(order, of_yields_repeats_round_after_round) {
+  ints ran;
+  weft::wait_group done;
+  for (int i = 0; i < 3; ++i) {
+    done.go([&, i] {
+      for (int k = 0; k < 3; ++k) {
+        ran.push_back(i);
+        weft::this_goroutine::yield();
+      }
+    });
+  }
+  done.wait();
+  EXPECT_EQ(ran, (ints{2, 0, 1, 2, 0, 1, 2, 0, 1}));
+}
+
+// SCHED-07. A woken goroutine in the "next" slot inherits what is left of the slice, or a pair that passes a token quickly
+// would get a thousandth of what a slow pair gets.
+WEFT_TEST(order, shares_time_between_pairs_whatever_the_length_of_their_steps) {
+  std::atomic<bool> stop{false};
+  weft::wait_group done;
+  std::array<std::int64_t, 2> steps{};
+  const std::array<int, 2> length = {under_sanitizer ? 100'000 : 1'000'000, 1'000};
+  for (std::size_t pair = 0; pair < 2; ++pair) {
+    auto there = weft::make_chan<int>(), back = weft::make_chan<int>();
+    const auto work = [&steps, pair, n = length[pair]] {
+      for (int i = 0; i < n; ++i) {
+        ++steps[pair];
+        asm volatile("" : : : "memory");  // a step is a step
+      }
+    };
+    done.go([=, &stop] {
+      while (!stop) work(), there.send(1), static_cast<void>(back.recv());
+      there.close();
+    });
+    done.go([=] {
+      while (there.recv()) work(), back.send(1);
+    });
+  }
+  weft::this_goroutine::sleep_for(300ms);
+  stop = true;
+  done.wait();
+  EXPECT_LT(steps[0], steps[1] * 20);
+  EXPECT_LT(steps[1], steps[0] * 20);
+}
+
+// SCHED-09. The global queue's crowd may not starve who is started on the processor itself.
+WEFT_TEST(order, lets_a_new_goroutine_run_before_a_crowd_runs_ten_more_times) {
+  const int n = scale_alive(10'000);
+  std::vector<int> runs(static_cast<std::size_t>(n));
+  bool stop = false;
+  int worst = -1, started = 0;
+  weft::wait_group done;
+  for (int i = 0; i < n; ++i) {
+    done.go([&, i] {
+      while (!stop) {
+        if (++runs[static_cast<std::size_t>(i)] == 3 && i % (n / 10) == 0 && started < 10) {
+          ++started;
+          auto before = std::make_shared<ints>(runs);
+          done.go([&, before] {
+            for (std::size_t k = 0; k < runs.size(); ++k) worst = std::max(worst, runs[k] - (*before)[k]);
+            if (started == 10) stop = true;
+          });
+        }
+        weft::this_goroutine::yield();
+      }
+    });
+  }
+  done.wait();
+  EXPECT_GE(worst, 0);
+  EXPECT_LT(worst, 10);
+}
