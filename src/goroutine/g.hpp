@@ -62,7 +62,7 @@ struct alignas(64) g {
   std::uint64_t id = 0;
   std::uint64_t creator = 0;
   const char* name = nullptr;
-  void* run_task = nullptr;    // task/: the task whose identity it has for now
+  std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
   std::int64_t waiting_since = 0;
   timer sleep_timer;
   arch::fp_environment fp{};

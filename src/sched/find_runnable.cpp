@@ -29,7 +29,7 @@ void poll_network(p* pp) noexcept {
 }
 
 // Every 61st lap, inherited slices counted too: so two that wake each other for ever hold up nobody else.
-g* look(m* mp, p* pp) noexcept {
+g* look(p* pp) noexcept {
   pp->laps_left = laps_between_looks;
   const std::int64_t now = os::now_ns();
   run_timers(pp, pp, now);
@@ -44,10 +44,11 @@ g* look(m* mp, p* pp) noexcept {
     std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
     if (last != 0 && now - last > 1'000'000 && sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp);
   }
-  if (sched.global.size() == 0) return nullptr;
-  lock_guard hold(sched.lock);
-  static_cast<void>(mp);
-  return sched.global.get();
+  if (sched.global.size() != 0) {
+    lock_guard hold(sched.lock);
+    if (g* gp = sched.global.get()) return gp;
+  }
+  return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;  // the oldest task: a busy queue must not starve it
 }
 
 // A fair share of the global queue, at most half a ring; the first to run, the rest into the own ring, which is empty.
@@ -239,7 +240,7 @@ g* find_runnable(m* mp, slice& s) noexcept {
       return gp;
     }
     if (pp->laps_left <= 1 || (sched.chaos && mp->random.one_in(8))) {
-      if (g* gp = look(mp, pp)) return gp;
+      if (g* gp = look(pp)) return gp;
     } else {
       pp->laps_left--;
     }

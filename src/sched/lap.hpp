@@ -78,6 +78,9 @@ void main_ended(m* mp) noexcept;
 void bind_thread(m* mp) noexcept;
 
 // newproc.cpp
+/// The last step of go() but for the queue: gp will call run(closure).
+g* go_prepare(g* gp, void (*run)(void*)) noexcept;
+std::uint64_t fresh_id() noexcept;
 /// Gives pages of idle stacks back, a bounded number; whether there are more.
 bool trim_free_gs() noexcept;
 /// Calls f for every G there ever was. They change while it looks.

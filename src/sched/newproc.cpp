@@ -188,11 +188,25 @@ int goroutines() noexcept {
   return static_cast<int>(n < 0 ? 0 : n);
 }
 
+g* go_prepare(g* gp, void (*run)(void*)) noexcept {
+  gp->entry = run;
+  gp->sp = arch::forge(gp->closure);
+  m* mp = self()->mp;
+  gp->id = new_id(mp ? mp->pp : nullptr);
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  return gp;
+}
+
+std::uint64_t fresh_id() noexcept {
+  m* mp = self()->mp;
+  return new_id(mp ? mp->pp : nullptr);
+}
+
 namespace detail {
 
 new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options) {
   m* mp = self()->mp;
-  p* pp = mp && mp->curg ? mp->pp : nullptr;
+  p* pp = mp ? mp->pp : nullptr;
   const std::size_t bytes = options && options->stack_size ? options->stack_size : sched.stack_bytes;
   g* gp = take_free(pp);
   if (__builtin_expect(gp->stack.low == nullptr || gp->stack.size_class != stack_class(bytes), 0)) {
@@ -206,6 +220,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   if (gp->flags) gp->fp = arch::save_fp();
   gp->name = options ? options->name : nullptr;
   gp->creator = mp && mp->curg ? mp->curg->id : 0;
+  gp->identity = nullptr;
   gp->eh = {};
   gp->saved_errno = 0;
   const auto top = reinterpret_cast<std::uintptr_t>(gp->stack.top());
@@ -216,12 +231,9 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
 }
 
 void go_commit(g* gp, void (*run)(void*)) noexcept {
-  gp->entry = run;
-  gp->sp = arch::forge(gp->closure);
+  go_prepare(gp, run);
   m* mp = self()->mp;
-  p* pp = mp && mp->curg ? mp->pp : nullptr;
-  gp->id = new_id(pp);
-  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  p* pp = mp ? mp->pp : nullptr;
   if (__builtin_expect(pp != nullptr, 1)) {
     bump(pp->count.started);
     put_next(pp, gp);

@@ -61,6 +61,21 @@ void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
 
 namespace this_goroutine {
 
+std::uint64_t id() noexcept {
+  const g* gp = current_g();
+  if (!gp) return 0;
+  if (!gp->identity) return gp->id;
+  if (*gp->identity == 0) *gp->identity = fresh_id();
+  return *gp->identity;
+}
+
+stack_use stack_usage() noexcept {
+  const g* gp = current_g();
+  if (!gp) return {0, 0};
+  const char here = 0;
+  return {static_cast<std::size_t>(gp->stack.high - &here), gp->stack.size()};
+}
+
 void yield() {
   m* mp = self()->mp;
   if (!mp || !mp->curg) {

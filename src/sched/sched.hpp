@@ -53,7 +53,7 @@ struct alignas(64) p {
     atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
     atomic<std::int64_t> started{0}, ended{0};
   } count;
-  void* tasks = nullptr;          // task/: unstarted tasks
+  atomic<void*> tasks{nullptr};   // task/: unstarted tasks
 
   runq queue;
   timer_heap timers;

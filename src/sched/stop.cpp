@@ -2,6 +2,7 @@
 // Who stops it takes the idle Ps itself and asks the others, which come to stop_here() at their next long lap: the raised
 // attention makes that their next lap. Never waits for user code longer than to its next call of weft.
 #include "sched/lap.hpp"
+#include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
 
 #include <cstdlib>
@@ -40,6 +41,7 @@ void clear_out_locked(p* pp, p* heir) noexcept {
   while (g* gp = pp->queue.get(s)) left.push_back(gp);
   while (g* gp = left.pop_front()) sched.global.put(gp);
   pp->timers.move_to(heir->timers);
+  if (task_hooks.leave) task_hooks.leave(pp, heir);
   while (g* gp = pp->free_gs) {
     pp->free_gs = gp->link;
     gp->link = sched.free_gs;

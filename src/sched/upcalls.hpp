@@ -7,9 +7,10 @@ namespace weft {
 
 /// Unstarted tasks of async(): see task/task.cpp. Null when the program has none.
 struct task_hooks_t {
-  g* (*take)(p* own) noexcept = nullptr;     // the oldest unstarted task of this P, as a goroutine
-  g* (*steal)(p* victim) noexcept = nullptr;  // of another
+  g* (*take)(p* own) noexcept = nullptr;      // the newest unstarted task of this P, as a goroutine
+  g* (*steal)(p* victim) noexcept = nullptr;  // the oldest of another (or, now and then, of this one)
   bool (*any)(p* pp) noexcept = nullptr;
+  void (*leave)(p* from, p* heir) noexcept = nullptr;  // this P goes
 };
 extern task_hooks_t task_hooks;
 

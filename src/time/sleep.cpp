@@ -40,19 +40,4 @@ void sleep_ns(std::int64_t ns) {
 
 }  // namespace detail
 
-namespace this_goroutine {
-
-std::uint64_t id() noexcept {
-  const g* gp = current_g();
-  return gp ? gp->id : 0;
-}
-
-stack_use stack_usage() noexcept {
-  const g* gp = current_g();
-  if (!gp) return {0, 0};
-  const char here = 0;
-  return {static_cast<std::size_t>(gp->stack.high - &here), gp->stack.size()};
-}
-
-}  // namespace this_goroutine
 }  // namespace weft

@@ -349,7 +349,6 @@ WEFT_TEST(mix, of_task_trees_carries_exceptions_up) {
 WEFT_TEST(mix, of_exceptions_and_parks_keeps_each_with_its_goroutine) {
   auto ping = weft::make_chan<int>(), pong = weft::make_chan<int>(2);
   weft::mutex m;
-  std::atomic<bool> stop{false};
   weft::wait_group helpers, done;
   helpers.go([&] {
     while (ping.recv()) {

@@ -31,12 +31,17 @@ WEFT_API void task_unref(task_base* t) noexcept;
 struct task_base {
   using run_fn = void (*)(task_base*);
   using destroy_fn = void (*)(task_base*) noexcept;
-  task_base(run_fn r, destroy_fn d, std::uint32_t bytes) noexcept : size(bytes), run(r), destroy(d) {}
+  task_base(run_fn r, destroy_fn d, std::uint32_t bytes) noexcept : run(r), destroy(d), size(bytes) {}
 
-  std::atomic<std::uint32_t> state{0};  // src/task/task.cpp: unstarted, claimed, done; detached; somebody waits
-  std::uint32_t size;
+  std::atomic<std::uint32_t> state{0};  // bits of src/task/task.cpp
+  std::atomic<std::uint32_t> refs{2};   // the handle, and who runs it
+  std::atomic<void*> home{nullptr};     // the list of unstarted tasks that it is on
+  task_base* older = nullptr;           // on that list
+  task_base* newer = nullptr;
   run_fn run;  // calls the function; stores what it returned
   destroy_fn destroy;
+  std::uint32_t size;
+  std::uint64_t creator = 0;
   std::exception_ptr error;
   sudog* waiter = nullptr;
 };

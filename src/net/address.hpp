@@ -1,0 +1,36 @@
+// net/address.hpp: addresses between text and the kernel's form.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace weft::net::detail {
+
+struct socket_address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  [[nodiscard]] int family() const noexcept { return storage.ss_family; }
+  [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+enum class purpose { listening, dialing };
+
+/// "host:port" (or a path, for "unix") as addresses to try in turn. An empty host: all of this machine's (to dial: loopback).
+/// A name is looked up with getaddrinfo, which blocks the thread.
+std::vector<socket_address> resolve(std::string_view network, std::string_view address, purpose why, std::error_code& ec);
+
+std::string to_string(const socket_address& a);
+enum class end_of_connection { local, remote };
+std::string address_of(int fd, end_of_connection which);
+std::uint16_t port_of(int fd) noexcept;
+bool known_network(std::string_view network) noexcept;
+
+/// The failures of getaddrinfo.
+const std::error_category& resolver_category() noexcept;
+
+}  // namespace weft::net::detail

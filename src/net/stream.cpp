@@ -1,0 +1,168 @@
+// net/stream.cpp: see stream in <weft/net.hpp>.
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include <weft/net.hpp>
+
+#include "net/access.hpp"
+#include "net/socket.hpp"
+
+namespace weft::net {
+
+using detail::fail;
+using detail::socket;
+
+namespace detail {
+
+void ignore_sigpipe() noexcept {
+  static const bool once = [] {
+    struct sigaction now {};
+    // Only where nobody has asked for anything else.
+    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) ::signal(SIGPIPE, SIG_IGN);
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+namespace {
+
+// In the writer's turn. All of it, or an error; how much was written.
+std::size_t write_in_turn(socket& s, std::span<const std::byte> data, std::error_code& ec) {
+  std::size_t written = 0;
+  while (written < data.size()) {
+    const auto rest = data.subspan(written);
+    const ssize_t n = s.attempt_in_turn(direction::write, ec, [&](int fd) { return ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL); });
+    if (n < 0) break;
+    written += static_cast<std::size_t>(n);
+  }
+  return written;
+}
+
+// The throwing form of an operation with an error_code.
+template <class Operation>
+auto or_throw(const char* name, const std::shared_ptr<socket>& s, Operation operation) {
+  std::error_code ec;
+  auto r = operation(ec);
+  if (__builtin_expect(static_cast<bool>(ec), 0)) fail(ec, name, s.get());
+  return r;
+}
+
+}  // namespace
+}  // namespace detail
+
+using detail::or_throw;
+
+std::size_t stream::read_some(std::span<std::byte> buffer, std::error_code& ec) {
+  ec.clear();
+  if (!socket_) return ec = errc::closed, 0;
+  socket::turn turn(*socket_, direction::read, ec);
+  if (ec || buffer.empty()) return 0;
+  const ssize_t n = socket_->attempt_in_turn(direction::read, ec, [&](int fd) { return ::recv(fd, buffer.data(), buffer.size(), 0); });
+  if (n < 0) return 0;
+  if (n > 0 && static_cast<std::size_t>(n) < buffer.size()) socket_->set_drained();
+  return static_cast<std::size_t>(n);
+}
+
+std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) {
+  std::size_t got = 0;
+  ec.clear();
+  while (got < buffer.size()) {
+    const std::size_t n = read_some(buffer.subspan(got), ec);
+    if (ec) break;
+    if (n == 0) {
+      ec = errc::eof;
+      break;
+    }
+    got += n;
+  }
+  return got;
+}
+
+std::size_t stream::write_some(std::span<const std::byte> data, std::error_code& ec) {
+  ec.clear();
+  if (!socket_) return ec = errc::closed, 0;
+  if (data.empty()) return 0;
+  const ssize_t n = socket_->attempt(direction::write, ec, [&](int fd) { return ::send(fd, data.data(), data.size(), MSG_NOSIGNAL); });
+  return n < 0 ? 0 : static_cast<std::size_t>(n);
+}
+
+std::size_t stream::write_all(std::span<const std::byte> data, std::error_code& ec) {
+  ec.clear();
+  if (!socket_) return ec = errc::closed, 0;
+  socket::turn turn(*socket_, direction::write, ec);
+  return ec ? 0 : detail::write_in_turn(*socket_, data, ec);
+}
+
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) {
+  ec.clear();
+  if (!socket_) return ec = errc::closed, 0;
+  detail::ignore_sigpipe();
+  socket::turn turn(*socket_, direction::write, ec);
+  if (ec) return 0;
+  auto at = static_cast<off_t>(offset);
+  std::uint64_t sent = 0;
+  while (sent < count) {
+    const std::size_t chunk = static_cast<std::size_t>(std::min<std::uint64_t>(count - sent, 1 << 30));
+    const ssize_t n = socket_->attempt_in_turn(direction::write, ec, [&](int fd) { return ::sendfile(fd, file, &at, chunk); });
+    if (n <= 0) break;
+    sent += static_cast<std::uint64_t>(n);
+  }
+  return sent;
+}
+
+std::size_t stream::read_some(std::span<std::byte> buffer) {
+  return or_throw("read", socket_, [&](std::error_code& ec) { return read_some(buffer, ec); });
+}
+std::size_t stream::read_full(std::span<std::byte> buffer) {
+  return or_throw("read", socket_, [&](std::error_code& ec) { return read_full(buffer, ec); });
+}
+std::size_t stream::write_some(std::span<const std::byte> data) {
+  return or_throw("write", socket_, [&](std::error_code& ec) { return write_some(data, ec); });
+}
+std::size_t stream::write_all(std::span<const std::byte> data) {
+  return or_throw("write", socket_, [&](std::error_code& ec) { return write_all(data, ec); });
+}
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count) {
+  return or_throw("sendfile", socket_, [&](std::error_code& ec) { return send_file(file, offset, count, ec); });
+}
+
+void stream::set_deadline(time_point t) noexcept {
+  set_read_deadline(t);
+  set_write_deadline(t);
+}
+void stream::set_read_deadline(time_point t) noexcept {
+  if (socket_) socket_->set_deadline(direction::read, t);
+}
+void stream::set_write_deadline(time_point t) noexcept {
+  if (socket_) socket_->set_deadline(direction::write, t);
+}
+
+void stream::close_write(std::error_code& ec) noexcept {
+  ec.clear();
+  const int fd = native_handle();
+  if (fd < 0) ec = errc::closed;
+  else if (::shutdown(fd, SHUT_WR) != 0) ec = {errno, std::system_category()};
+}
+void stream::close_write() {
+  std::error_code ec;
+  close_write(ec);
+  if (ec) fail(ec, "close", socket_.get());
+}
+void stream::close(std::error_code& ec) noexcept {
+  ec.clear();
+  if (!socket_ || !socket_->close()) ec = errc::closed;
+}
+void stream::close() noexcept {
+  if (socket_) socket_->close();
+}
+
+std::string stream::local_address() const { return socket_ ? socket_->local_address() : std::string(); }
+std::string stream::remote_address() const { return socket_ ? socket_->remote_address() : std::string(); }
+int stream::native_handle() const noexcept { return socket_ ? socket_->fd() : -1; }
+
+}  // namespace weft::net

@@ -1,0 +1,43 @@
+// sync/wait_group.cpp: see <weft/wait_group.hpp>. Source: Go's sync/waitgroup.go.
+#include <weft/wait_group.hpp>
+
+#include <weft/error.hpp>
+
+#include "base/atomic.hpp"
+#include "sync/semaphore.hpp"
+
+namespace weft {
+
+namespace {
+
+std::int32_t count_of(std::uint64_t state) noexcept { return static_cast<std::int32_t>(state >> 32); }
+std::uint32_t waiters_of(std::uint64_t state) noexcept { return static_cast<std::uint32_t>(state); }
+
+}  // namespace
+
+void wait_group::add(int n) {
+  const auto change = static_cast<std::uint64_t>(static_cast<std::int64_t>(n)) << 32;
+  // [mo:wait_group] acq_rel: release what was done before, for who waits; acquire all others' when ours is the last.
+  const std::uint64_t state = state_.fetch_add(change, std::memory_order_acq_rel) + change;
+  const std::int32_t count = count_of(state);
+  std::uint32_t waiters = waiters_of(state);
+  if (count < 0) throw panic("sync: negative WaitGroup counter");
+  if (waiters != 0 && n > 0 && count == n) throw panic("sync: WaitGroup misuse: Add called concurrently with Wait");
+  if (count > 0 || waiters == 0) return;
+  // The count is 0 and somebody waits: nobody may add now, or it is misused.
+  std::uint64_t expected = state;
+  if (!state_.compare_exchange_strong(expected, 0, std::memory_order_acq_rel, std::memory_order_relaxed))  // [mo:wait_group]
+    throw panic("sync: WaitGroup misuse: Add called concurrently with Wait");
+  for (; waiters > 0; waiters--) detail::release(sema_);
+}
+
+void wait_group::wait() {
+  std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
+  do {
+    if (count_of(state) == 0) return;
+  } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel, std::memory_order_acquire));  // [mo:wait_group]
+  detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait);
+  if (state_.load(std::memory_order_acquire) != 0) throw panic("sync: WaitGroup is reused before previous Wait has returned");  // [mo:wait_group]
+}
+
+}  // namespace weft

@@ -1,0 +1,291 @@
+// task/task.cpp: tasks of async() that have not started, and who starts them (design D12).
+// Each P has a list of them, newest at the back, under a lock of its own. join() of an unstarted task takes it off the list
+// and runs it right there, on the joiner's stack; the P's scheduler takes the newest when it has nothing else; thieves, and
+// every 61st lap, take the oldest, which is the largest piece of a tree. Off the list means claimed: there is no other race.
+//
+// A task that runs on its joiner's stack still has an identity of its own: an id, when it asks for one.
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+
+#include <weft/detail/task_core.hpp>
+#include <weft/go.hpp>
+#include <weft/this_goroutine.hpp>
+
+#include "goroutine/sudog.hpp"
+#include "sched/park.hpp"
+#include "sched/upcalls.hpp"
+#include "task/identity.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+// task_base::state
+constexpr std::uint32_t unstarted = 0, started = 1, done = 2, waited_for = 4, detached = 8;
+
+constexpr std::size_t class_bytes = 64, classes = 4, cached = 64;  // blocks of 64, 128, 192, 256 bytes
+
+/// What a P has for tasks.
+struct alignas(64) tasks_of_p {
+  ranked_lock<rank::leaf> lock;
+  atomic<task_base*> newest{nullptr};  // changed under lock; others look whether it is null
+  task_base* oldest = nullptr;         // guarded by lock
+  // Owner only: blocks that may be used again.
+  struct block {
+    block* next;
+  };
+  block* free[classes] = {};
+  std::uint32_t free_count[classes] = {};
+};
+
+tasks_of_p* of(p* pp) noexcept { return static_cast<tasks_of_p*>(pp->tasks.load(std::memory_order_acquire)); }  // [mo:tasks]
+
+g* take(p* own) noexcept;
+g* steal(p* victim) noexcept;
+bool any(p* pp) noexcept;
+void leave(p* from, p* heir) noexcept;
+
+tasks_of_p* of_mine(p* pp) noexcept {
+  if (tasks_of_p* t = of(pp)) return t;
+  void* memory = std::aligned_alloc(alignof(tasks_of_p), sizeof(tasks_of_p));
+  if (!memory) fatal("out of memory: tasks");
+  auto* t = ::new (memory) tasks_of_p();
+  pp->tasks.store(t, std::memory_order_release);  // [mo:tasks]
+  task_hooks = {&take, &steal, &any, &leave};
+  return t;
+}
+
+p* current_p() noexcept {
+  m* mp = self()->mp;
+  return mp && mp->curg ? mp->pp : nullptr;
+}
+
+void push_locked(tasks_of_p* l, task_base* t) noexcept {
+  t->newer = nullptr;
+  t->older = l->newest.load(std::memory_order_relaxed);
+  if (t->older) t->older->newer = t;
+  else l->oldest = t;
+  l->newest.store(t, std::memory_order_relaxed);
+  t->home.store(l, std::memory_order_relaxed);
+}
+
+void remove_locked(tasks_of_p* l, task_base* t) noexcept {
+  if (t->newer) t->newer->older = t->older;
+  else l->newest.store(t->older, std::memory_order_relaxed);
+  if (t->older) t->older->newer = t->newer;
+  else l->oldest = t->newer;
+  t->home.store(nullptr, std::memory_order_relaxed);
+}
+
+// Calls the function. Its exception is kept for join(), unless nobody will: then it is a panic, with the stack of its throw.
+void call(task_base* t) {
+  if (t->state.load(std::memory_order_relaxed) & detached) return t->run(t);
+  try {
+    t->run(t);
+  } catch (...) {
+    t->error = std::current_exception();
+  }
+}
+
+void rethrow_unseen(const std::exception_ptr& e) noexcept { std::rethrow_exception(e); }
+
+// Drops the runner's reference; an exception that the handle's owner will never see is a panic.
+void finish(task_base* t) noexcept {
+  const std::uint32_t old = t->state.fetch_or(done, std::memory_order_acq_rel);  // [mo:task]
+  if (old & waited_for) ready(t->waiter->gp);
+  if ((old & detached) && t->error) rethrow_unseen(t->error);
+  task_unref(t);
+}
+
+void run_as_goroutine(void* closure) {
+  task_base* t = *static_cast<task_base**>(closure);
+  call(t);
+  finish(t);
+}
+
+// A claimed task becomes a goroutine of its own; it was counted when it was started.
+g* make_goroutine(task_base* t) noexcept {
+  const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
+  *static_cast<task_base**>(made.closure) = t;
+  made.gp->creator = t->creator;
+  return go_prepare(made.gp, &run_as_goroutine);
+}
+
+task_base* claim(tasks_of_p* l, bool from_newest) noexcept {
+  if (!l || !l->newest.load(std::memory_order_relaxed)) return nullptr;
+  lock_guard hold(l->lock);
+  task_base* t = from_newest ? l->newest.load(std::memory_order_relaxed) : l->oldest;
+  if (t) {
+    remove_locked(l, t);
+    t->state.fetch_or(started, std::memory_order_relaxed);
+  }
+  return t;
+}
+
+g* take(p* own) noexcept {
+  task_base* t = claim(of(own), true);
+  return t ? make_goroutine(t) : nullptr;
+}
+g* steal(p* victim) noexcept {
+  task_base* t = claim(of(victim), false);
+  return t ? make_goroutine(t) : nullptr;
+}
+bool any(p* pp) noexcept {
+  const tasks_of_p* l = of(pp);
+  return l && l->newest.load(std::memory_order_seq_cst) != nullptr;  // [mo:idle]
+}
+
+// The P goes: its tasks move. The world is stopped, but a foreign thread may join one of them.
+void leave(p* from, p* heir) noexcept {
+  tasks_of_p* l = of(from);
+  if (!l) return;
+  while (task_base* t = claim(l, false)) {
+    tasks_of_p* to = of_mine(heir);
+    lock_guard hold(to->lock);
+    push_locked(to, t);
+  }
+}
+
+// Takes t off whatever list it is on; false when somebody has started it.
+bool claim_this(task_base* t) noexcept {
+  for (;;) {
+    auto* l = static_cast<tasks_of_p*>(t->home.load(std::memory_order_acquire));  // [mo:own] the lock decides
+    if (!l) return false;
+    lock_guard hold(l->lock);
+    if (t->home.load(std::memory_order_relaxed) != l) continue;
+    remove_locked(l, t);
+    t->state.store(started, std::memory_order_relaxed);  // [mo:own] the only handle is with the caller, who joins
+    return true;
+  }
+}
+
+// Room for a call on this stack: else a chain of tasks, each joining the next, would end it.
+bool has_room(const g* gp) noexcept {
+  const char here = 0;
+  return &here - gp->stack.low > static_cast<std::ptrdiff_t>(gp->stack.size() / 4);
+}
+
+bool commit_join(g* gp) noexcept {
+  auto* t = static_cast<task_base*>(gp->commit_arg);
+  std::uint32_t old = t->state.load(std::memory_order_relaxed);
+  do {
+    if (old & done) return false;  // finished meanwhile: go on
+    // [mo:task] release: the sudog and the saved context.
+  } while (!t->state.compare_exchange_weak(old, old | waited_for, std::memory_order_release, std::memory_order_relaxed));
+  return true;
+}
+
+}  // namespace
+
+void* task_alloc(std::size_t size) {
+  const std::size_t cls = (size - 1) / class_bytes;
+  if (cls < classes) {
+    if (p* pp = current_p()) {
+      tasks_of_p* l = of_mine(pp);
+      if (auto* b = l->free[cls]) {
+        l->free[cls] = b->next;
+        l->free_count[cls]--;
+        return b;
+      }
+    }
+    size = (cls + 1) * class_bytes;
+  }
+  void* memory = std::malloc(size);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+
+void task_free(void* memory, std::size_t size) noexcept {
+  const std::size_t cls = (size - 1) / class_bytes;
+  if (cls < classes) {
+    if (p* pp = current_p()) {
+      tasks_of_p* l = of_mine(pp);
+      if (l->free_count[cls] < cached) {
+        auto* b = static_cast<tasks_of_p::block*>(memory);
+        b->next = l->free[cls];
+        l->free[cls] = b;
+        l->free_count[cls]++;
+        return;
+      }
+    }
+  }
+  std::free(memory);
+}
+
+void task_start(task_base* t) noexcept {
+  g* gp = current_g();
+  if (!gp) {  // before run(), or on a foreign thread: a goroutine like any other
+    t->state.store(started, std::memory_order_relaxed);
+    const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
+    *static_cast<task_base**>(made.closure) = t;
+    go_commit(made.gp, &run_as_goroutine);
+    return;
+  }
+  t->creator = this_goroutine::id();
+  p* pp = self()->mp->pp;
+  bump(pp->count.started);
+  tasks_of_p* l = of_mine(pp);
+  {
+    lock_guard hold(l->lock);
+    push_locked(l, t);
+  }
+  if (sched.procs.load(std::memory_order_relaxed) > 1) {
+    // [mo:idle] The list, then the searchers: see idle.cpp. With one P nobody could be searching.
+    if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) {
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      wakep();
+    }
+  }
+}
+
+void task_join(task_base* t) {
+  if (!t) throw std::logic_error("weft: join of an empty task handle");
+  // [mo:task] acquire, pairs with the release in finish(): the result.
+  if (t->state.load(std::memory_order_acquire) & done) return;
+  g* gp = current_or_thread();
+  if (!(gp->flags & g_thread) && has_room(gp) && claim_this(t)) {
+    {
+      const borrowed_identity id(gp);
+      call(t);
+    }
+    // [mo:own] Both references are ours.
+    t->state.store(started | done, std::memory_order_relaxed);
+    t->refs.store(1, std::memory_order_relaxed);
+    bump(self()->mp->pp->count.ended);
+    return;
+  }
+  if (claim_this(t)) {
+    g* fresh = make_goroutine(t);
+    if (m* mp = self()->mp; mp && mp->pp) {
+      put_next(mp->pp, fresh);
+    } else {
+      lock_guard hold(sched.lock);
+      sched.global.put(fresh);
+    }
+    wakep();
+  }
+  sudog s;
+  s.gp = gp;
+  t->waiter = &s;
+  while ((t->state.load(std::memory_order_acquire) & done) == 0)  // [mo:task]
+    park_anyone(gp, &commit_join, t, wait_reason::join);
+}
+
+bool task_is_done(const task_base* t) noexcept { return !t || (t->state.load(std::memory_order_acquire) & done) != 0; }  // [mo:task]
+
+void task_detach(task_base* t) noexcept {
+  const std::uint32_t old = t->state.fetch_or(detached, std::memory_order_acq_rel);  // [mo:task]
+  if ((old & done) && t->error) rethrow_unseen(t->error);
+  task_unref(t);
+}
+
+void task_unref(task_base* t) noexcept {
+  // [mo:task.refs] Alone, as after an inlined join: no locked instruction.
+  if (t->refs.load(std::memory_order_acquire) != 1 && t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const std::size_t size = t->size;
+  t->destroy(t);
+  task_free(t, size);
+}
+
+}  // namespace weft::detail
