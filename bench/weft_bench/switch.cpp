@@ -1,7 +1,7 @@
 // yield, pingpong, ring: what it costs to go from one goroutine to another.
 // A switch leaves the processor's return predictor with the wrong stack of addresses, or with the right one, depending on
 // how the runtime does it; a loop with nothing above the switch would not show the difference. So each operation here is
-// called through some frames that return after it, and the two sides of a pair call from unlike places.
+// called through some frames that return after it, the same for all, and the two sides of a pair switch at unlike places.
 #include <optional>
 #include <vector>
 
@@ -18,12 +18,21 @@
 namespace bench {
 namespace {
 
-/// Calls f() with `frames` (1 or more) frames of this function above it.
-template <class F>
-BENCH_A_REAL_CALL void at_depth(long frames, F& f) {
-  if (frames > 1) at_depth(frames - 1, f);
-  else f();
-  asm volatile("");  // something to come back to, or the call above would be a jump
+enum class side { one, other };
+
+/// Calls one() or other() with `frames` (1 or more) frames of this function above it. Both are inlined into the last of them.
+template <class One, class Other>
+BENCH_A_REAL_CALL void at_depth(long frames, side s, One& one, Other& other) {
+  if (frames > 1) {
+    at_depth(frames - 1, s, one, other);
+    asm volatile("");  // something to come back to, or the call above would be a jump
+  } else if (s == side::one) {
+    one();
+    asm volatile("");
+  } else {
+    other();
+    asm volatile("");
+  }
 }
 
 long frames_above() {
@@ -37,17 +46,18 @@ long frames_above() {
 result yield(long n) {
   const long frames = frames_above();
   weft::wait_group wg;
-  long first = 0, second = 0;
-  wg.go([&, frames] {
-    auto step = [&] { weft::this_goroutine::yield(), first++; };
-    for (long i = 0; i < n / 2; i++) at_depth(frames, step);
-  });
-  wg.go([&, frames] {
-    auto step = [&] { second++, weft::this_goroutine::yield(); };
-    for (long i = 0; i < n / 2; i++) at_depth(frames, step);
-  });
+  long counts[2] = {};
+  for (const side s : {side::one, side::other}) {
+    wg.go([&counts, n, frames, s] {
+      long count = 0;
+      auto one = [&] { weft::this_goroutine::yield(), count++; };
+      auto other = [&] { count++, weft::this_goroutine::yield(); };
+      for (long i = 0; i < n / 2; i++) at_depth(frames, s, one, other);
+      counts[static_cast<int>(s)] = count;
+    });
+  }
   wg.wait();
-  check("switches", first + second, n / 2 * 2);
+  check("switches", counts[0] + counts[1], n / 2 * 2);
   return {n / 2 * 2};
 }
 
@@ -58,15 +68,17 @@ result pingpong(long n) {
     std::optional<long> v;
     auto receive = [&] { v = ping.recv(); };
     auto answer = [&] { pong.send(*v + 1); };
-    for (at_depth(frames, receive); v; at_depth(frames, receive)) at_depth(frames, answer);
+    for (at_depth(frames, side::one, receive, answer); v; at_depth(frames, side::one, receive, answer))
+      at_depth(frames, side::other, receive, answer);
     pong.close();
   });
   long token = 0;
-  auto round_trip = [&] {
-    ping.send(token);
-    token = pong.recv().value();
-  };
-  for (long i = 0; i < n; i++) at_depth(frames, round_trip);
+  auto send = [&] { ping.send(token); };
+  auto receive = [&] { token = pong.recv().value(); };
+  for (long i = 0; i < n; i++) {
+    at_depth(frames, side::one, send, receive);
+    at_depth(frames, side::other, send, receive);
+  }
   ping.close();
   check("token", token, n);
   return {n};
@@ -86,7 +98,8 @@ result ring(long n) {
         if (*token == 0) done.send(i);
         else out.send(*token - 1);
       };
-      for (at_depth(frames, take); token; at_depth(frames, take)) at_depth(frames, pass);
+      for (at_depth(frames, side::one, take, pass); token; at_depth(frames, side::one, take, pass))
+        at_depth(frames, side::other, take, pass);
     });
   }
   links[0].send(n);

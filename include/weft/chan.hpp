@@ -175,10 +175,11 @@ class chan_facts {
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   /// Whether this is not a nil handle.
   explicit operator bool() const noexcept { return self().ref_.get() != nullptr; }
-  friend bool operator==(const Self& a, const Self& b) noexcept { return a.ref_ == b.ref_; }
+  friend bool operator==(const Self& a, const Self& b) noexcept { return core(a) == core(b); }
 
  private:
   const Self& self() const noexcept { return static_cast<const Self&>(*this); }
+  static const chan_core* core(const Self& handle) noexcept { return handle.ref_.get(); }
 };
 
 struct chan_access;

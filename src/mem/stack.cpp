@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t region_bytes = std::size_t{64} << 20;  // 256 stacks of the default size to a mapping
 constexpr int first_class = 16, last_class = 37;
-constexpr unsigned colours = 16;
+constexpr unsigned colours = 32;
 
 struct free_stack {  // a free stack's own top holds the link
   free_stack* next;
@@ -92,7 +92,7 @@ bool stack_allocate(std::size_t bytes, stack_memory& out) noexcept {
   c.fresh += size;
   out.low = low + guard_bytes(cls);
   out.high = low + size;
-  out.colour = static_cast<std::uint8_t>(next_colour++ % colours);
+  out.colour = static_cast<std::uint8_t>(next_colour++ * 11 % colours);
   mapped.fetch_add(1, std::memory_order_relaxed);
   return true;
 }

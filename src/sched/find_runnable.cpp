@@ -70,13 +70,14 @@ g* take_global_locked(p* pp) noexcept {
 g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
   const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   if (n <= 1) return nullptr;
+  const stealing announced;
   for (int round = 0; round < 4; round++) {
     std::uint32_t at = mp->random.below(n), step = 1 + mp->random.below(n);
     while (std::gcd(step, n) != 1) step++;
     for (std::uint32_t i = 0; i < n; i++, at = (at + step) % n) {
       if (sched.stopping.load(std::memory_order_relaxed)) return nullptr;
       p* victim = sched.ps[at].load(std::memory_order_acquire);  // [mo:procs]
-      if (!victim || victim == pp) continue;
+      if (!victim || victim == pp || !victim->queue.owner_knows()) continue;
       if (round == 3) {
         if (victim->timers.earliest() != timer_heap::never) {
           if (now == 0) now = os::now_ns();
@@ -168,6 +169,7 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
     mp->spinning = false;
     const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
     WEFT_INVARIANT(before > 0, "find_runnable: negative count of spinning Ms", before);
+    barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
     p* again = nullptr;
     if (sched.global.size() != 0) {
       lock_guard hold(sched.lock);

@@ -7,8 +7,9 @@
 //     many goroutines is enough.
 //   A searcher that gives up first leaves the count of searchers, then looks at all sources once more (go_idle).
 // The two that could both miss: the submitter's load of `spinning` after its store of work, and the searcher's load of the
-// queues after its decrement of `spinning`. Both sides are store-then-load, so both have a full fence: the read-modify-writes of
-// `spinning` and the fence in wakep() are seq_cst; then at least one of them sees the other.
+// queues after its decrement of `spinning`. Both sides are store-then-load. The submitter is the frequent one, so it has only a
+// compiler barrier, and the searcher has barrier_on_all_threads() between the two (work/thieves.hpp): then at least one
+// of them sees the other.
 #include "sched/lap.hpp"
 #include "work/netpoll.hpp"
 
@@ -128,11 +129,9 @@ p* get_idle_p_locked() noexcept {
 }
 
 void wakep() noexcept {
-  // The work is visible; now who could take it? A full fence between the two: see the top of this file. On x86-64 the
-  // submitter's last step (an exchange on `next`, or a lock) was a locked instruction already, and this is free there.
-  fence_after_submit();
-  // [mo:idle] seq_cst, pairs with the fetch_sub in go_idle().
-  if (sched.spinning.load(std::memory_order_seq_cst) != 0 || sched.idle_p_count.load(std::memory_order_seq_cst) == 0) return;
+  fence_after_submit();  // the work is visible; now who could take it? See the top of this file
+  // [mo:idle] relaxed, pairs with the fetch_sub and the barrier on all threads in go_idle().
+  if (sched.idle_p_count.load(std::memory_order_relaxed) == 0 || sched.spinning.load(std::memory_order_relaxed) != 0) return;
   int none = 0;
   if (!sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;  // [mo:idle]
   p* pp;

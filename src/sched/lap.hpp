@@ -40,15 +40,9 @@ void stop_spinning(m* mp) noexcept;
 void wake_poller(std::int64_t when) noexcept;
 [[nodiscard]] m* make_m() noexcept;
 bool take_from_idle_list(m* mp) noexcept;
-/// Between making work visible and looking for who could take it (idle.cpp). On x86-64 the callers' last step is a locked
-/// instruction, which is a full fence already; the compiler must only not reorder.
-[[gnu::always_inline]] inline void fence_after_submit() noexcept {
-#if defined(__x86_64__)
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-#else
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-#endif
-}
+/// Between making work visible and looking for who could take it (idle.cpp): whoever goes to sleep has put a barrier on all
+/// threads between its announcement and its last look, so here the compiler's is enough.
+[[gnu::always_inline]] inline void fence_after_submit() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 // deadlock.cpp
 void check_deadlock() noexcept;

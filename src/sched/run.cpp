@@ -118,6 +118,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   static m* mp = nullptr;
   if (!mp) {
     install_reports();
+    init_thieves();
     mp = make_m();
     mp->is_main = true;
     sched.main_m = mp;

@@ -4,7 +4,8 @@
 // Invariants
 //   R1  tail - head <= capacity, in wrapping 32-bit arithmetic.
 //   R2  every g in [head, tail) is runnable and on no other list.
-//   R3  the owner alone writes tail_ and the ring; head_ moves only by compare-exchange, next_ only by atomic exchange.
+//   R3  the owner alone writes tail_ and the ring. While there are thieves, head_ moves only by compare-exchange and next_ only
+//       by exchange; while there are none the owner moves both by plain stores, between busy_ = 1 and 0 (thieves.hpp).
 // Why not Chase-Lev: it gives the owner last-in first-out order, which starves the oldest goroutine.
 #pragma once
 
@@ -13,14 +14,9 @@
 #include "base/atomic.hpp"
 #include "base/throw.hpp"
 #include "goroutine/g.hpp"
+#include "work/thieves.hpp"
 
 namespace weft {
-
-#if WEFT_MODEL
-inline constexpr bool model_build = true;
-#else
-inline constexpr bool model_build = false;
-#endif
 
 enum class slice : std::uint8_t { fresh, inherit };  // whether a goroutine goes on with the time slice of who readied it
 
@@ -41,24 +37,46 @@ class runq {
   }
 
   /// Puts gp into `next`; gives back who was there, to be appended. Owner only.
-  [[nodiscard]] g* exchange_next(g* gp) noexcept {
-    // [mo:runq.next] acq_rel: release publishes gp to a thief, acquire takes the old one over from nobody but us.
+  [[nodiscard, gnu::always_inline]] g* exchange_next(g* gp) noexcept {
+    if (alone()) {
+      g* old = next_.load(std::memory_order_relaxed);
+      next_.store(gp, std::memory_order_release);  // [mo:runq.next] publishes gp to a thief that comes later
+      leave();
+      return old;
+    }
+    leave();
+    // [mo:runq.next] acq_rel: release publishes gp to a thief.
     return next_.exchange(gp, std::memory_order_acq_rel);
   }
 
   /// `next`, else the oldest of the ring, else null. Owner only.
-  [[nodiscard]] g* get(slice& s) noexcept {
-    if (next_.load(std::memory_order_relaxed)) {
-      // A thief may take it between the two: then this gives null.
-      if (g* gp = next_.exchange(nullptr, std::memory_order_acq_rel)) {  // [mo:runq.next]
-        s = slice::inherit;
-        return gp;
-      }
+  [[nodiscard, gnu::always_inline]] g* get(slice& s) noexcept {
+    if (__builtin_expect(!alone(), 0)) {
+      leave();
+      return get_contested(s);
+    }
+    if (g* gp = next_.load(std::memory_order_relaxed)) {
+      next_.store(nullptr, std::memory_order_release);  // [mo:runq.next]
+      leave();
+      s = slice::inherit;
+      return gp;
     }
     s = slice::fresh;
-    return get_ring();
+    const std::uint32_t head = head_.load(std::memory_order_relaxed);
+    g* gp = nullptr;
+    if (head != tail_.load(std::memory_order_relaxed)) {  // [mo:own]
+      gp = ring_[head % capacity].load(std::memory_order_relaxed);
+      head_.store(head + 1, std::memory_order_release);  // [mo:runq.head]
+    }
+    leave();
+    return gp;
   }
-  [[nodiscard]] g* get_ring() noexcept {
+  [[nodiscard, gnu::noinline]] g* get_contested(slice& s) noexcept {
+    s = slice::inherit;
+    // A thief may take it between the two: then this gives null.
+    if (next_.load(std::memory_order_relaxed))
+      if (g* gp = next_.exchange(nullptr, std::memory_order_acq_rel)) return gp;  // [mo:runq.next]
+    s = slice::fresh;
     std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head] synchronises with other takers
     for (;;) {
       if (head == tail_.load(std::memory_order_relaxed)) return nullptr;  // [mo:own]
@@ -68,7 +86,17 @@ class runq {
     }
   }
 
-  /// Takes half of a full ring, oldest first, into `out`; false if thieves were faster. Owner only.
+  /// A thief, once in each spell of stealing: whether the owner has seen it. False: it is (for an instant) in the middle of
+  /// something, or off its processor there; try another victim.
+  [[nodiscard]] bool owner_knows() const noexcept {
+    for (int i = 0; i < 100; i++) {
+      if (busy_.load(std::memory_order_acquire) == 0) return true;  // [mo:runq.busy] pairs with the release in leave()
+      cpu_relax();
+    }
+    return false;
+  }
+
+  /// Takes half of a full ring, oldest first, into `out`; false if thieves were faster. Owner only: always atomic, it is rare.
   [[nodiscard]] bool take_half(g_list& out) noexcept {
     std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
     const std::uint32_t n = (tail_.load(std::memory_order_relaxed) - head) / 2;
@@ -128,8 +156,18 @@ class runq {
   }
 
  private:
+  /// Between alone() and leave() the owner has the queue for itself, if alone() said so.
+  [[gnu::always_inline]] bool alone() noexcept {
+    busy_.store(1, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    // [mo:thieves] acquire: with 0, what the last thief took is seen.
+    return thieves.count.load(std::memory_order_acquire) == 0;
+  }
+  [[gnu::always_inline]] void leave() noexcept { busy_.store(0, std::memory_order_release); }  // [mo:runq.busy]
+
   alignas(64) atomic<std::uint32_t> head_{0};
   alignas(64) atomic<std::uint32_t> tail_{0};
+  atomic<std::uint32_t> busy_{0};  // the owner is inside, or about to look whether it is alone
   atomic<g*> next_{nullptr};
   atomic<g*> ring_[capacity] = {};
 };
