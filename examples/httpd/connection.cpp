@@ -64,6 +64,7 @@ bool connection::read_body() {
   read_deadline_ = {};
   beast::error_code ec;
   while (!ec && !parser_->is_done()) http::read_some(stream_, in_, *parser_, ec);
+  now_ = std::chrono::steady_clock::now();
   if (!ec) return true;
   if (const int status = status_of_error(ec); status != 0) {
     keep_alive_ = false;

@@ -3,6 +3,7 @@
 // nothing is allocated once the processor's caches are warm. Source of the idea: Go's `go` statement (proc.go, newproc).
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -55,18 +56,19 @@ struct closure {
   }
 };
 
+/// Pointers and std::function's like.
 template <class F>
-bool is_nil(const F& f) {
-  if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>) return f == nullptr;
-  else if constexpr (requires { static_cast<bool>(f); { f == nullptr } -> std::convertible_to<bool>; }) return f == nullptr;
-  else return false;
-}
+inline constexpr bool can_be_nil = std::is_pointer_v<F> || std::is_member_pointer_v<F> || requires(const F& f) {
+  static_cast<bool>(f);
+  { f == nullptr } -> std::convertible_to<bool>;
+};
 
 template <class F, class... Args>
 void start(const go_options* options, F&& f, Args&&... args) {
   using closure_type = closure<std::decay_t<F>, std::decay_t<Args>...>;
   static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>, "weft::go: f cannot be called with these arguments");
-  if (WEFT_UNLIKELY(is_nil(f))) go_of_nil();
+  if constexpr (can_be_nil<std::decay_t<F>> && !std::is_function_v<std::remove_reference_t<F>>)
+    if (WEFT_UNLIKELY(f == nullptr)) go_of_nil();
   const new_goroutine made = go_begin(sizeof(closure_type), alignof(closure_type), options);
   if constexpr (std::is_nothrow_constructible_v<std::decay_t<F>, F> && (std::is_nothrow_constructible_v<std::decay_t<Args>, Args> && ...)) {
     ::new (made.closure) closure_type{std::forward<F>(f), std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)};

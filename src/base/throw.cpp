@@ -40,7 +40,7 @@ error_text& error_text::operator<<(std::int64_t n) noexcept {
 }
 
 error_text& error_text::operator<<(const void* p) noexcept {
-  *this << std::string_view("0x");
+  *this << "0x";
   const auto v = reinterpret_cast<std::uintptr_t>(p);
   int shift = 60;
   while (shift > 0 && (v >> shift) == 0) shift -= 4;

@@ -17,6 +17,7 @@ class error_text {
   error_text& operator<<(std::int64_t n) noexcept;
   error_text& operator<<(int n) noexcept { return *this << static_cast<std::int64_t>(n); }
   error_text& operator<<(unsigned n) noexcept { return *this << static_cast<std::uint64_t>(n); }
+  error_text& operator<<(const char* s) noexcept { return *this << std::string_view(s); }
   error_text& operator<<(const void* p) noexcept;
   ~error_text() { flush(); }
   void flush() noexcept;

@@ -36,6 +36,7 @@ enum g_flags : std::uint8_t {
   g_fp_environment = 1,  // takes its floating-point control words along
   g_thread = 2,          // not a goroutine: stands for a thread that weft did not make
   g_main = 4,            // the goroutine of run()'s function
+  g_fresh = 8,           // has never run
   g_long_only = g_fp_environment,  // what a short lap does not know how to switch
 };
 
@@ -48,6 +49,7 @@ struct alignas(64) g {
   bool must_exit = false;      // woken to unwind
   int saved_errno = 0;
   g* link = nullptr;           // the next on whatever list it is on
+  g* older = nullptr;          // and the one before, on the global queue of those that have never run
   eh_globals eh;
   void* commit_arg = nullptr;  // for the commit of the park that is under way
   void* wake_value = nullptr;  // from who made it ready: the sudog that was served, or null for a time-out

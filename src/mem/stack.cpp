@@ -36,7 +36,7 @@ unsigned next_colour = 0;             // guarded by pool_lock
 atomic<std::uint64_t> mapped{0};
 atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // the range in which all regions lie
 
-std::size_t guard_bytes(int cls) noexcept { return cls <= 17 ? 16 * 1024 : 64 * 1024; }
+std::size_t guard_bytes(int cls) noexcept { return cls <= 17 ? 16 * 1024 : cls == 18 ? 32 * 1024 : 64 * 1024; }
 
 void learn_guards() noexcept {
   guards_known = true;
@@ -117,6 +117,8 @@ void stack_release_pages(stack_memory* stacks, std::size_t count) noexcept {
     i = j;
   }
 }
+
+std::size_t stack_guard_bytes(const stack_memory& s) noexcept { return guard_bytes(s.size_class); }
 
 std::uint64_t stacks_mapped() noexcept { return mapped.load(std::memory_order_relaxed); }
 

@@ -30,6 +30,8 @@ void stack_free(const stack_memory& s) noexcept;
 std::uint8_t stack_class(std::size_t bytes) noexcept;
 /// Gives back the pages of these stacks, in few system calls where they are neighbours. Reorders the array.
 void stack_release_pages(stack_memory* stacks, std::size_t count) noexcept;
+/// The size of the guard under it.
+std::size_t stack_guard_bytes(const stack_memory& s) noexcept;
 /// How many there are, in use or cached.
 std::uint64_t stacks_mapped() noexcept;
 /// Whether `address` lies in some goroutine's stack or its guard.

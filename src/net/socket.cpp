@@ -39,8 +39,14 @@ socket::~socket() {
 
 bool socket::check(direction d, std::error_code& ec) noexcept {
   const std::uint32_t trouble = poll_trouble(pd_, d);
-  if (__builtin_expect(trouble == 0, 1)) return true;
-  ec = trouble & poll_desc::closing ? errc::closed : errc::timed_out;
+  if (__builtin_expect(trouble != 0, 0)) {
+    ec = trouble & poll_desc::closing ? errc::closed : errc::timed_out;
+    return false;
+  }
+  // The timer wakes who is parked; who never has to wait may never give its P a chance to run it.
+  const std::int64_t deadline = deadline_ns_[index(d)].load(std::memory_order_relaxed);
+  if (__builtin_expect(deadline == 0, 1) || os::now_ns() < deadline) return true;
+  ec = errc::timed_out;
   return false;
 }
 
@@ -101,7 +107,7 @@ void socket::set_deadline(direction d, time_point t) noexcept {
         timer.arg = pd_;
         timer.fire = d == direction::read ? &deadline_passed<direction::read> : &deadline_passed<direction::write>;
         const bool earliest = pp->timers.add(&timer);
-        if (earliest && !(mp && mp->pp)) wake_poller(when);
+        if (earliest) wake_poller(when, mp && mp->pp ? who_else::nobody : who_else::a_searcher);
       }
     }
   }

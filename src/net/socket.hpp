@@ -90,7 +90,7 @@ class socket {
   int fd_;
   bool drained_ = false;  // guarded by the reader's turn
   poll_desc* pd_ = nullptr;
-  atomic<std::int64_t> deadline_ns_[2] = {};  // for foreign threads, which no timer wakes; 0: none
+  atomic<std::int64_t> deadline_ns_[2] = {};  // 0: none
   std::string network_;
 };
 

@@ -35,6 +35,8 @@ void* reserve(std::size_t size, std::size_t align) noexcept {
   return reinterpret_cast<void*>(to);
 }
 
+void unmap(void* at, std::size_t size) noexcept { ::munmap(at, size); }
+
 bool release_pages(void* at, std::size_t size) noexcept { return ::madvise(at, size, MADV_DONTNEED) == 0; }
 
 bool guard(void* at, std::size_t size, guard_kind kind) noexcept {

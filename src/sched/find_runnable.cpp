@@ -46,7 +46,7 @@ g* look(p* pp) noexcept {
   }
   if (sched.global.size() != 0) {
     lock_guard hold(sched.lock);
-    if (g* gp = sched.global.get()) return gp;
+    if (g* gp = sched.global.get_oldest(now)) return gp;
   }
   return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;  // the oldest task: a busy queue must not starve it
 }

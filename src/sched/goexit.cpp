@@ -34,6 +34,7 @@ g* weft_goroutine_main(commit_fn commit, g* from) {
   m* mp = self()->mp;
   g* gp = mp->curg;
   sanitizers::arrive(gp->sanitizer, from ? nullptr : &mp->g0_sanitizer);
+  gp->flags &= static_cast<std::uint8_t>(~g_fresh);
   land(commit, from);
   gp->entry(gp->closure);
   return gp;

@@ -17,6 +17,7 @@
 #include <new>
 
 #include "os/memory.hpp"
+#include "sched/report.hpp"
 
 namespace weft {
 
@@ -50,6 +51,7 @@ void* thread_main(void* arg) {
   mp->next_p = nullptr;
   schedule(mp);
   self()->mp = nullptr;
+  drop_signal_stack();
   std::free(mp);
   return nullptr;
 }
@@ -201,14 +203,14 @@ bool take_from_idle_list(m* mp) noexcept {
   return true;
 }
 
-void wake_poller(std::int64_t when) noexcept {
+void wake_poller(std::int64_t when, who_else otherwise) noexcept {
   // [mo:poller] seq_cst, pairs with go_idle(): it stores last_poll = 0 and then reads the timers; we stored a timer and now read
   // last_poll. At least one sees the other.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (sched.last_poll.load(std::memory_order_seq_cst) == 0) {
     const std::int64_t until = sched.poll_until.load(std::memory_order_seq_cst);
     if (until == 0 || until > when) netpoll_break();
-  } else {
+  } else if (otherwise == who_else::a_searcher) {
     wakep();
   }
 }

@@ -37,7 +37,10 @@ void acquirep(m* mp, p* pp) noexcept;
 void put_idle_p_locked(p* pp) noexcept;
 [[nodiscard]] p* get_idle_p_locked() noexcept;
 void stop_spinning(m* mp) noexcept;
-void wake_poller(std::int64_t when) noexcept;
+/// A timer was added that is due at `when`: the thread that waits in the poller, if there is one, must not sleep past it. With
+/// no such thread and no P of the caller's to look at it, a searcher is started.
+enum class who_else : std::uint8_t { nobody, a_searcher };
+void wake_poller(std::int64_t when, who_else otherwise) noexcept;
 [[nodiscard]] m* make_m() noexcept;
 bool take_from_idle_list(m* mp) noexcept;
 /// Between making work visible and looking for who could take it (idle.cpp): whoever goes to sleep has put a barrier on all

@@ -216,8 +216,11 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   }
   gp->status.store(g_status::idle, std::memory_order_relaxed);
   gp->why = wait_reason::none;
-  gp->flags = options && options->fp_environment ? g_fp_environment : 0;
-  if (gp->flags) gp->fp = arch::save_fp();
+  gp->flags = g_fresh;
+  if (options && options->fp_environment) {
+    gp->flags |= g_fp_environment;
+    gp->fp = arch::save_fp();
+  }
   gp->name = options ? options->name : nullptr;
   gp->creator = mp && mp->curg ? mp->curg->id : 0;
   gp->identity = nullptr;

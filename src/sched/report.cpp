@@ -77,11 +77,12 @@ void print_header(error_text& out, const g* gp, std::string_view status) noexcep
   // The stack of caught exceptions, newest first: what was being handled, and on top what nobody caught.
   constexpr int most = 8;
   std::exception_ptr chain[most];
-  int n = 0;
+  int n = 0, repeats = 0;
   while (n < most) {
     chain[n] = std::current_exception();
     if (!chain[n]) break;
-    n++;
+    if (n == 0 || chain[n] != chain[n - 1]) n++;  // a rethrown one is there for its handler too
+    else if (++repeats > most) break;
     abi::__cxa_end_catch();
   }
   if (n == 0) out << "panic: terminate called without an active exception";

@@ -6,4 +6,11 @@ namespace weft {
 /// Installs the terminate handler and the dump of goroutines. Once.
 void install_reports() noexcept;
 
+// overflow.cpp
+/// Stack overflows of goroutines are reported from now on. Once.
+void install_overflow_report() noexcept;
+/// Gives the calling thread a stack for signals, and takes it away again before the thread ends.
+void use_signal_stack() noexcept;
+void drop_signal_stack() noexcept;
+
 }  // namespace weft

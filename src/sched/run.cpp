@@ -91,6 +91,7 @@ void bind_thread(m* mp) noexcept {
   self()->mp = mp;
   mp->thread = pthread_self();
   learn_thread_locals(mp);
+  use_signal_stack();
 #if WEFT_TSAN
   mp->g0_sanitizer.fiber = __tsan_get_current_fiber();
 #endif
@@ -118,6 +119,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   static m* mp = nullptr;
   if (!mp) {
     install_reports();
+    install_overflow_report();
     init_thieves();
     mp = make_m();
     mp->is_main = true;

@@ -1,23 +1,31 @@
-// task/identity.hpp: a task that runs on its joiner's stack is a goroutine of its own all the same.
+// task/identity.hpp: a task that runs on its joiner's stack is a goroutine of its own all the same: it has an id, and it sees
+// none of the exceptions that its joiner is handling.
 #pragma once
 
 #include <cstdint>
 
-#include "goroutine/g.hpp"
+#include "sched/sched.hpp"
 
 namespace weft::detail {
 
-/// While it lives, the goroutine answers for the task: this_goroutine::id() gives the task's, made when it is first asked for.
+/// While it lives, the goroutine answers for the task. The id is made when it is first asked for.
 class borrowed_identity {
  public:
-  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity) { gp->identity = &id_; }
-  ~borrowed_identity() { gp_->identity = outer_; }
+  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), exceptions_(*self()->mp->eh) {
+    gp->identity = &id_;
+    *self()->mp->eh = {};
+  }
+  ~borrowed_identity() {
+    gp_->identity = outer_;
+    *self()->mp->eh = exceptions_;
+  }
   borrowed_identity(const borrowed_identity&) = delete;
 
  private:
   g* gp_;  // its stack is the one we are on, whatever thread that is now
   std::uint64_t* outer_;
   std::uint64_t id_ = 0;
+  eh_globals exceptions_;
 };
 
 }  // namespace weft::detail

@@ -1,5 +1,9 @@
 // work/global_runq.hpp: the run queue that all Ps share: what overflowed, came from threads without a P, or was left by a P
 // that went. Guarded by the scheduler's lock; its size may be read without.
+// Two kinds. Goroutines that have run before wait in order, first come first served, as in Go. Goroutines that have never
+// run are served newest batch first: each that starts makes its stack's first page real, and a tree that is run breadth-first
+// has them all alive at once (skynet: 75,000 live and 310 MB, against a few thousand). So that none of either kind is starved,
+// every 61st lap takes the oldest one that waits, and ten thousand times a second the oldest one that has never run.
 #pragma once
 
 #include <cstdint>
@@ -12,27 +16,49 @@ namespace weft {
 class global_runq {
  public:
   void put(g* gp) noexcept {
-    list_.push_back(gp);
+    gp->older = nullptr;
+    waiting_.push_back(gp);
     publish();
   }
-  void put_front(g* gp) noexcept {
-    list_.push_front(gp);
-    publish();
-  }
+  /// A batch in order; those that have never run go to the others of that kind.
   void put(g_list& batch) noexcept {
-    list_.append(batch);
+    g_list fresh;
+    while (g* gp = batch.pop_front()) (gp->flags & g_fresh ? fresh : waiting_).push_back(gp);
+    // In front of the older ones, its own order kept: from newest_ on, `link` leads to older batches and `older` back.
+    if (!fresh.empty()) {
+      g* back = nullptr;
+      for (g* gp = fresh.first; gp; gp = gp->link) gp->older = back, back = gp;
+      fresh.last->link = fresh_.first;
+      if (fresh_.first) fresh_.first->older = fresh.last;
+      else fresh_.last = fresh.last;
+      fresh_.first = fresh.first;
+      fresh_.size += fresh.size;
+    }
     publish();
   }
-  [[nodiscard]] g* get() noexcept {
-    g* gp = list_.pop_front();
+  /// The one that has waited longest: of those that have run before, or, each `fresh_turn_ns`, of those that have not.
+  [[nodiscard]] g* get_oldest(std::int64_t now) noexcept {
+    g* gp = nullptr;
+    if (fresh_.empty() || now - last_fresh_turn_ < fresh_turn_ns) {
+      gp = waiting_.pop_front();
+    } else {
+      last_fresh_turn_ = now;
+      gp = fresh_.last;
+      fresh_.last = gp->older;
+      if (fresh_.last) fresh_.last->link = nullptr;
+      else fresh_.first = nullptr;
+      fresh_.size--;
+      gp->link = nullptr;
+    }
     publish();
     return gp;
   }
-  /// Up to n from the front.
+  /// Up to n, those first that have run before.
   [[nodiscard]] g_list get(std::uint32_t n) noexcept {
     g_list out;
     while (out.size < n) {
-      g* gp = list_.pop_front();
+      g* gp = waiting_.pop_front();
+      if (!gp && (gp = fresh_.pop_front()) && fresh_.first) fresh_.first->older = nullptr;
       if (!gp) break;
       out.push_back(gp);
     }
@@ -43,8 +69,10 @@ class global_runq {
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }  // [mo:idle]
 
  private:
-  void publish() noexcept { size_.store(list_.size, std::memory_order_seq_cst); }  // [mo:idle] pairs with the load in size()
-  g_list list_;
+  void publish() noexcept { size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst); }  // [mo:idle] pairs with size()
+  g_list waiting_, fresh_;
+  static constexpr std::int64_t fresh_turn_ns = 100'000;
+  std::int64_t last_fresh_turn_ = 0;
   atomic<std::uint32_t> size_{0};
 };
 

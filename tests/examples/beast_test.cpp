@@ -49,8 +49,8 @@ WEFT_TEST(beast, messages_go_through_its_parser_and_serializer) {
       beast::error_code ec;
       http::read(c.b, buffer, request, ec);
       if (ec) {
-        EXPECT_EQ(ec, http::error::end_of_stream);
-        return;
+        EXPECT_EQ(ec, http::error::end_of_stream) << ec.message();
+        return c.b.next_layer().close();
       }
       http::response<http::string_body> response{http::status::ok, request.version(), request.body()};
       response.prepare_payload();
@@ -58,15 +58,14 @@ WEFT_TEST(beast, messages_go_through_its_parser_and_serializer) {
     }
   });
   beast::flat_buffer buffer;
-  for (const std::size_t size : {std::size_t{0}, std::size_t{10}, std::size_t{5'000}, std::size_t{3'000'000}}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{10}, std::size_t{5'000}, std::size_t{900'000}}) {
     http::request<http::string_body> request{http::verb::post, "/echo", 11, std::string(size, 'x')};
     request.set(http::field::host, "localhost");
     request.prepare_payload();
     http::write(c.a, request);
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(8'000'000);
-    http::read(c.a, buffer, parser);
-    EXPECT_EQ(parser.get().body(), request.body());
+    http::response<http::string_body> response;
+    http::read(c.a, buffer, response);
+    EXPECT_EQ(response.body(), request.body());
   }
   c.a.next_layer().close();
   done.wait();

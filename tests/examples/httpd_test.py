@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# weft-test: procs=1,2,4 timeout=120 serial=1 emulated=0
+# weft-test: procs=1,4 timeout=120 serial=1 emulated=0
 """examples/httpd, driven by what its users have: curl, wrk, and clients that misbehave.
 
 By hand:  WEFT_BUILD_DIR=build/release python3 tests/examples/httpd_test.py [-v] [httpd_test.case.name]

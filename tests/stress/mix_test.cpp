@@ -59,7 +59,7 @@ WEFT_TEST(mix, of_everything_loses_and_doubles_nothing) {
       }
     });
   }
-  const int steps = scale(1'500, 100);
+  const int steps = scale(20'000, 200);
   for (int k = 0; k < 24; ++k) {
     senders.go([&, k] {
       rng r(static_cast<unsigned>(k));
@@ -117,7 +117,7 @@ WEFT_TEST(mix, keeps_each_senders_order_through_any_channel) {
     int from, number;
   };
   rng r(77);
-  for (int round = 0; round < scale(10, 2); ++round) {
+  for (int round = 0; round < scale(60, 2); ++round) {
     const int senders = 1 + r.below(8), each = scale(2'000, 100);
     auto c = weft::make_chan<message>(r.below(40));
     weft::wait_group done;
@@ -142,7 +142,7 @@ WEFT_TEST(mix, keeps_each_senders_order_through_any_channel) {
 WEFT_TEST(mix, of_wake_up_storms_wakes_everybody_each_time) {
   const int n = scale(500, 100);
   std::atomic<int> woken{0};
-  for (int round = 0; round < scale(40, 5); ++round) {
+  for (int round = 0; round < scale(1'000, 10); ++round) {
     auto gate = weft::make_chan<int>();
     weft::mutex m;
     weft::wait_group start, done;
@@ -196,7 +196,7 @@ WEFT_TEST(mix, of_plain_threads_and_goroutines_loses_nothing) {
   std::int64_t plain = 0;
   std::atomic<std::int64_t> sent{0}, received{0};
   weft::wait_group senders, receivers;
-  const int each = scale(3'000, 200);
+  const int each = scale(30'000, 300);
   const auto send = [&, each](unsigned stream) {
     rng r(stream);
     for (int i = 0; i < each; ++i) {
@@ -239,7 +239,7 @@ WEFT_TEST(mix, of_plain_threads_and_goroutines_loses_nothing) {
 
 // Timed receives that give up at the very moment in which a value or the end arrives: it is one or the other.
 WEFT_TEST(mix, of_time_outs_sends_and_closes_gives_each_value_to_one) {
-  const int rounds = scale(3'000, 100);
+  const int rounds = scale(10'000, 200);
   rng r(9);
   for (int round = 0; round < rounds; ++round) {
     auto c = weft::make_chan<std::unique_ptr<int>>(round % 2);
@@ -309,7 +309,7 @@ std::int64_t random_tree_in_turn(std::uint64_t shape, int depth) {
 // Design D12. Trees of tasks at random shapes, joined in both orders, give what plain calls give.
 WEFT_TEST(mix, of_task_trees_gives_what_calls_give) {
   rng r(12);
-  for (int round = 0; round < scale(20, 3); ++round) {
+  for (int round = 0; round < scale(300, 5); ++round) {
     const auto shape = r.next();
     const int depth = under_sanitizer ? 5 : 8;
     ASSERT_EQ(random_tree(shape, depth), random_tree_in_turn(shape, depth)) << "shape " << shape;
@@ -342,7 +342,7 @@ WEFT_TEST(mix, of_task_trees_carries_exceptions_up) {
     }
   };
   const int depth = under_sanitizer ? 6 : 10;
-  for (int round = 0; round < scale(10, 2); ++round) EXPECT_EQ(failing::grow(rng(static_cast<unsigned>(round)).next(), depth), 1 << depth);
+  for (int round = 0; round < scale(100, 3); ++round) EXPECT_EQ(failing::grow(rng(static_cast<unsigned>(round)).next(), depth), 1 << depth);
 }
 
 // Exceptions on the way, in hand and in nested hands, over every kind of park, on whatever thread it goes on.
@@ -395,7 +395,7 @@ WEFT_TEST(mix, of_exceptions_and_parks_keeps_each_with_its_goroutine) {
   for (int k = 0; k < 40; ++k) {
     done.go([&, k] {
       rng r(300u + static_cast<unsigned>(k));
-      for (int i = 0; i < scale(200, 20); ++i) {
+      for (int i = 0; i < scale(3'000, 40); ++i) {
         const std::string mine = std::to_string(k) + "/" + std::to_string(i);
         try {
           guard outer{r, ping, pong, m, 1};
@@ -425,7 +425,7 @@ WEFT_TEST(mix, of_exceptions_and_parks_keeps_each_with_its_goroutine) {
 // One processor has it all: the others come for it, also for what is started last, and nothing runs twice.
 WEFT_TEST(mix, of_bursts_is_stolen_and_run_once) {
   rng r(4);
-  for (int round = 0; round < scale(60, 5); ++round) {
+  for (int round = 0; round < scale(500, 8); ++round) {
     const int n = 1 + r.below(1'500);
     std::vector<std::atomic<int>> ran(static_cast<std::size_t>(n));
     weft::wait_group done;

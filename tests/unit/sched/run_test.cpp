@@ -1,6 +1,8 @@
 // run_test.cpp: where a program begins and ends, again and again in one process.
+// weft-test: emulated=0
 #include <atomic>
 #include <cstdlib>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -20,14 +22,23 @@ TEST(run, passes_argc_and_argv) {
   EXPECT_EQ(weft::run([](int argc, char** v) { return argc * 10 + static_cast<int>(std::string(v[1]).size()); }, 2, argv), 24);
 }
 
-TEST(run, makes_main_goroutine_1_each_time) {
+WEFT_CHILD(ids_of_mains) {
+  std::set<std::uint64_t> seen;
   for (int i = 0; i < 20; ++i) {
-    std::uint64_t id = 0;
-    weft::run([&] { id = weft::this_goroutine::id(); });
-    EXPECT_EQ(id, 1u);
-    EXPECT_EQ(weft::this_goroutine::id(), 0u);
+    std::uint64_t id = 0, other = 0;
+    weft::run([&] {
+      id = weft::this_goroutine::id();
+      weft::go([&] { other = weft::this_goroutine::id(); });
+      while (weft::goroutines() > 1) weft::this_goroutine::yield();
+    });
+    if (i == 0 && id != 1) return 1;
+    if (!seen.insert(other).second || other == 0 || other == id) return 2;
+    if (weft::this_goroutine::id() != 0) return 3;
   }
+  return 0;
 }
+// SCHED-16
+TEST(run, makes_the_first_main_goroutine_1) { EXPECT_TRUE(ended_with(child("ids_of_mains"), 0)); }
 
 TEST(run, may_be_called_a_hundred_times) {
   std::atomic<int> ran{0};

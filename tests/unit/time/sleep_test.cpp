@@ -1,6 +1,6 @@
 // sleep_test.cpp: sleeping. Never too short is exact; never too long depends on who else uses the machine, so the bounds
 // above are tried several times and one quiet moment is enough.
-// weft-test: serial=1
+// weft-test: serial=1 emulated=0
 #include <algorithm>
 #include <array>
 #include <atomic>
