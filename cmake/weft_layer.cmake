@@ -28,6 +28,7 @@ endif()
 # No red zone: inline assembly pushes onto the stack of the function that it stands in.
 if(WEFT_ARCH STREQUAL "amd64")
   target_compile_options(weft_internal INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-mno-red-zone>)
+  target_compile_definitions(weft_internal INTERFACE WEFT_NO_RED_ZONE=1)
 endif()
 
 # Flags of the runtime's own translation units.

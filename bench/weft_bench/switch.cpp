@@ -1,7 +1,8 @@
 // yield, pingpong, ring: what it costs to go from one goroutine to another.
 // A switch leaves the processor's return predictor with the wrong stack of addresses, or with the right one, depending on
 // how the runtime does it; a loop with nothing above the switch would not show the difference. So each operation here is
-// called through some frames that return after it, the same for all, and the two sides of a pair switch at unlike places.
+// called through some frames that return after it, of the same function for all, and the two sides of a pair switch at unlike
+// places. (Unlike frames above a switch cost a missed prediction each, in every runtime with stacks.)
 #include <optional>
 #include <vector>
 
@@ -18,20 +19,28 @@
 namespace bench {
 namespace {
 
-enum class side { one, other };
+/// What is done at the bottom: one of four, each inlined at a place of its own.
+struct player {
+  weft::chan<long> in, out;
+  std::optional<long> token;
+  long yields = 0;
+};
+enum class act { yield_here, yield_there, send, receive, answer, take };
 
-/// Calls one() or other() with `frames` (1 or more) frames of this function above it. Both are inlined into the last of them.
-template <class One, class Other>
-BENCH_A_REAL_CALL void at_depth(long frames, side s, One& one, Other& other) {
+/// Does it with `frames` (1 or more) frames of this function above it.
+BENCH_A_REAL_CALL void at_depth(long frames, act what, player& p) {
   if (frames > 1) {
-    at_depth(frames - 1, s, one, other);
+    at_depth(frames - 1, what, p);
     asm volatile("");  // something to come back to, or the call above would be a jump
-  } else if (s == side::one) {
-    one();
-    asm volatile("");
-  } else {
-    other();
-    asm volatile("");
+    return;
+  }
+  switch (what) {
+    case act::yield_here: weft::this_goroutine::yield(), p.yields++; return;
+    case act::yield_there: p.yields++, weft::this_goroutine::yield(); return;
+    case act::send: p.out.send(*p.token); return;
+    case act::receive: p.token = p.in.recv(); return;
+    case act::answer: p.out.send(*p.token + 1); return;
+    case act::take: p.token = p.in.recv(); return;
   }
 }
 
@@ -46,18 +55,14 @@ long frames_above() {
 result yield(long n) {
   const long frames = frames_above();
   weft::wait_group wg;
-  long counts[2] = {};
-  for (const side s : {side::one, side::other}) {
-    wg.go([&counts, n, frames, s] {
-      long count = 0;
-      auto one = [&] { weft::this_goroutine::yield(), count++; };
-      auto other = [&] { count++, weft::this_goroutine::yield(); };
-      for (long i = 0; i < n / 2; i++) at_depth(frames, s, one, other);
-      counts[static_cast<int>(s)] = count;
+  player players[2];
+  for (const int i : {0, 1}) {
+    wg.go([&p = players[i], what = i == 0 ? act::yield_here : act::yield_there, n, frames] {
+      for (long k = 0; k < n / 2; k++) at_depth(frames, what, p);
     });
   }
   wg.wait();
-  check("switches", counts[0] + counts[1], n / 2 * 2);
+  check("switches", players[0].yields + players[1].yields, n / 2 * 2);
   return {n / 2 * 2};
 }
 
@@ -65,22 +70,17 @@ result pingpong(long n) {
   const long frames = frames_above();
   auto ping = weft::make_chan<long>(), pong = weft::make_chan<long>();
   weft::go([ping, pong, frames] {
-    std::optional<long> v;
-    auto receive = [&] { v = ping.recv(); };
-    auto answer = [&] { pong.send(*v + 1); };
-    for (at_depth(frames, side::one, receive, answer); v; at_depth(frames, side::one, receive, answer))
-      at_depth(frames, side::other, receive, answer);
+    player p{ping, pong, {}};
+    for (at_depth(frames, act::take, p); p.token; at_depth(frames, act::take, p)) at_depth(frames, act::answer, p);
     pong.close();
   });
-  long token = 0;
-  auto send = [&] { ping.send(token); };
-  auto receive = [&] { token = pong.recv().value(); };
+  player p{pong, ping, 0};
   for (long i = 0; i < n; i++) {
-    at_depth(frames, side::one, send, receive);
-    at_depth(frames, side::other, send, receive);
+    at_depth(frames, act::send, p);
+    at_depth(frames, act::receive, p);
   }
   ping.close();
-  check("token", token, n);
+  check("token", *p.token, n);
   return {n};
 }
 
@@ -92,14 +92,15 @@ result ring(long n) {
   auto done = weft::make_chan<long>();  // the goroutine at which the token ran out
   for (long i = 0; i < size; i++) {
     weft::go([in = links[i], out = links[(i + 1) % size], done, i, frames] {
-      std::optional<long> token;
-      auto take = [&] { token = in.recv(); };
-      auto pass = [&] {
-        if (*token == 0) done.send(i);
-        else out.send(*token - 1);
-      };
-      for (at_depth(frames, side::one, take, pass); token; at_depth(frames, side::one, take, pass))
-        at_depth(frames, side::other, take, pass);
+      player p{in, out, {}};
+      for (at_depth(frames, act::take, p); p.token; at_depth(frames, act::take, p)) {
+        if (*p.token == 0) {
+          done.send(i);
+        } else {
+          --*p.token;
+          at_depth(frames, act::send, p);
+        }
+      }
     });
   }
   links[0].send(n);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/gogo.hpp>
 
 namespace weft {
 
@@ -20,12 +21,28 @@ constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
 }
 WEFT_API void sleep_ns(std::int64_t ns);
 WEFT_API std::int64_t deadline_after_ns(std::int64_t ns) noexcept;  // now + ns, saturated: INT64_MAX is "never"
+
+// yield() in three parts, so that the switch itself lies in the caller's code: see detail/gogo.hpp.
+struct context_switch {
+  g* from;     // its first member is where its context is saved
+  void* load;  // null: nothing to do (any more)
+};
+WEFT_API context_switch yield_begin();
+WEFT_API bool yield_commit(g* from) noexcept;
+WEFT_API void landed(commit_fn commit, g* from) noexcept;
 }  // namespace detail
 
 namespace this_goroutine {
 
 /// Lets the others that are runnable on this processor go first.    Parks: no, but switches.    Allocates: no.
-WEFT_API void yield();
+inline void yield() {
+  const detail::context_switch s = detail::yield_begin();
+  if (s.load == nullptr) return;
+  detail::commit_fn commit = &detail::yield_commit;
+  g* from = s.from;
+  detail::gogo(reinterpret_cast<void**>(s.from), s.load, commit, from);
+  if (commit != nullptr) detail::landed(commit, from);
+}
 /// The goroutine's number: main is 1, never reused. 0 on a thread that weft did not make.
 WEFT_API std::uint64_t id() noexcept;
 /// Bytes of stack between the goroutine's top and here, and what it may use in all.

@@ -1,4 +1,8 @@
 // lock/thread_state.cpp: see thread_state.hpp.
 #include "lock/thread_state.hpp"
 
-__thread weft::thread_state weft_thread_state __attribute__((tls_model("initial-exec"))) = {};
+namespace weft {
+extern "C" {
+__thread thread_state weft_thread_state __attribute__((tls_model("initial-exec"))) = {};
+}
+}  // namespace weft

@@ -6,6 +6,8 @@
 #include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -14,6 +16,8 @@ namespace weft {
 task_hooks_t task_hooks;
 
 namespace {
+
+constexpr int watched_ps = 64;
 
 void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
   g_list woken;
@@ -65,8 +69,14 @@ g* take_global_locked(p* pp) noexcept {
   return first;
 }
 
-// Four rounds over the others in random order; only in the last one their timers, and their `next`, which its owner is
-// probably about to run: it gets 3 us for that.
+g* stolen_one(p* pp, slice& s, g* gp) noexcept {
+  bump(pp->count.steals);
+  bump(pp->count.stolen);
+  s = slice::fresh;
+  return gp;
+}
+
+// Four rounds over the others in random order; their timers only in the last one.
 g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
   const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   if (n <= 1) return nullptr;
@@ -86,17 +96,9 @@ g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
             if (g* gp = pp->queue.get(s)) return gp;
           }
         }
-        if (victim->queue.has_next()) {
-          if (victim->status.load(std::memory_order_relaxed) == p::state::running) {
-            const std::int64_t until = os::now_ns() + 3'000;
-            while (victim->queue.has_next() && os::now_ns() < until) cpu_relax();
-          }
-          if (g* gp = victim->queue.steal_next()) {
-            bump(pp->count.steals);
-            bump(pp->count.stolen);
-            s = slice::fresh;
-            return gp;
-          }
+        // A running owner is about to run its `next` itself; watch() takes those that stay.
+        if (victim->status.load(std::memory_order_relaxed) != p::state::running) {
+          if (g* gp = victim->queue.steal_next()) return stolen_one(pp, s, gp);
         }
       }
       std::uint32_t count = 0;
@@ -106,14 +108,8 @@ g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
         s = slice::fresh;
         return gp;
       }
-      if (task_hooks.steal) {
-        if (g* gp = task_hooks.steal(victim)) {
-          bump(pp->count.steals);
-          bump(pp->count.stolen);
-          s = slice::fresh;
-          return gp;
-        }
-      }
+      if (task_hooks.steal)
+        if (g* gp = task_hooks.steal(victim)) return stolen_one(pp, s, gp);
     }
   }
   return nullptr;
@@ -139,6 +135,70 @@ p* look_again_for_work() noexcept {
     return get_idle_p_locked();
   }
   return nullptr;
+}
+
+// What a watcher saw of a P.
+struct glimpse {
+  g* next = nullptr;
+  std::uint64_t laps = 0;
+};
+
+std::uint64_t laps_of(const p* pp) noexcept {
+  return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
+}
+
+// A P whose `next` is where it was and that has run nothing since the last look: its goroutine is busy with itself.
+p* stuck_p(const p* pp, glimpse* seen) noexcept {
+  p* stuck = nullptr;
+  const int n = std::min(sched.procs.load(std::memory_order_relaxed), watched_ps);
+  for (int i = 0; i < n; i++) {
+    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (!other || other == pp) continue;
+    const glimpse now{other->queue.peek_next(), laps_of(other)};
+    if (now.next && now.next == seen[i].next && now.laps == seen[i].laps) stuck = other;
+    seen[i] = now;
+  }
+  return stuck;
+}
+
+bool something_to_steal(const p* pp) noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (other && other != pp && (other->queue.ring_size() != 0 || (task_hooks.any && task_hooks.any(other)))) return true;
+  }
+  return sched.global.size() != 0;
+}
+
+enum class verdict : std::uint8_t { search, sleep };
+
+// A searcher that found nothing does not go to sleep at once while others run. It naps, still counted as a searcher, for two
+// reasons. A goroutine in somebody's `next` is normally run by its owner within a microsecond: only if it is still there after
+// the nap, and the owner has run nothing meanwhile, is it taken (Go waits 3 us, which a timer makes 50). And a pair that passes
+// a value to and fro on one P submits work with every message: a searcher that went to sleep would be woken at once, for nothing,
+// by a system call of the submitter. So after wake-ups in vain the naps are more; each is about as long as a wake-up takes.
+verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
+  glimpse seen[watched_ps];
+  static_cast<void>(stuck_p(pp, seen));
+  const int naps = mp->vain_wakeups < 2 ? 1 : 20;
+  for (int nap = 0; nap < naps; nap++) {
+    if (sched.stopping.load(std::memory_order_relaxed) || pp->attention.load(std::memory_order_relaxed) != 0) return verdict::search;
+    if (sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed) <= 1) return verdict::sleep;  // nobody else runs
+    const timespec pause{0, 40'000};
+    ::nanosleep(&pause, nullptr);
+    if (something_to_steal(pp)) return verdict::search;
+    if (p* victim = stuck_p(pp, seen)) {
+      const stealing announced;
+      g* gp = victim->queue.peek_next();
+      if (gp && gp == seen[victim->id].next && victim->queue.owner_knows() && victim->queue.steal_next_if(gp)) {
+        taken = stolen_one(pp, s, gp);
+        return verdict::search;
+      }
+    }
+    // The poller's wait serves these better than a nap.
+    if (netpoll_waiters() > 0 || pp->timers.earliest() != timer_heap::never) return verdict::sleep;
+  }
+  return verdict::sleep;
 }
 
 void begin_spinning(m* mp) noexcept {
@@ -271,6 +331,11 @@ g* find_runnable(m* mp, slice& s) noexcept {
       if (!mp->spinning) begin_spinning(mp);
       if (g* gp = steal_work(mp, pp, s, now)) return gp;
       if (sched.global.size() != 0) continue;
+      g* taken = nullptr;
+      if (watch(mp, pp, s, taken) == verdict::search) {
+        if (taken) return taken;
+        continue;
+      }
     }
     if (go_idle(mp, pp) == after_sleep::end) return nullptr;
   }

@@ -44,25 +44,11 @@ next_context weft_goexit1(g* gp) {
   m* mp = self()->mp;
   WEFT_INVARIANT(self()->locks == 0, "goexit: holding locks");
   g* next = gp->flags & g_main ? nullptr : short_lap(mp, mp->pp, gp);
-  next_context to{nullptr, &commit_dead};
-  if (next) {
-    bump(mp->pp->count.short_switches);
-    *mp->eh = next->eh;
-    *mp->err = next->saved_errno;
-    next->mp = mp;
-    next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
-    to.sp = next->sp;
-    mp->curg = next;
-    sanitizers::leave(gp->sanitizer, next->sanitizer, next->stack.low, next->stack.size(), sanitizers::leaving::for_good);
-  } else {
-    to.sp = mp->g0_sp;
-    mp->curg = nullptr;
-    sanitizers::leave(gp->sanitizer, mp->g0_sanitizer, nullptr, 0, sanitizers::leaving::for_good);
-  }
+  void* load = change_over(mp, gp, next, sanitizers::leaving::for_good);
 #if WEFT_TSAN
   gp->wake_value = next ? next->sanitizer.fiber : mp->g0_sanitizer.fiber;
 #endif
-  return to;
+  return {load, &commit_dead};
 }
 
 #if WEFT_TSAN

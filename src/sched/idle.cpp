@@ -13,6 +13,7 @@
 #include "sched/lap.hpp"
 #include "work/netpoll.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -25,6 +26,7 @@ scheduler sched;
 
 namespace {
 
+constexpr std::int64_t soon_ns = 1'000'000;
 constexpr std::int64_t idle_thread_ns = 5'000'000'000;  // an idle thread ends after this
 
 void put_idle_m_locked(m* mp) noexcept {
@@ -171,6 +173,9 @@ void stopm(m* mp) noexcept {
   WEFT_INVARIANT(mp->pp == nullptr && !mp->spinning, "stopm: holding a P, or spinning");
   bool more_to_trim = trim_free_gs();
   mp->parked.clear();
+  const std::int64_t slept_at = os::now_ns();
+  mp->vain_wakeups = slept_at - mp->slept_at < soon_ns ? static_cast<std::uint8_t>(std::min(mp->vain_wakeups + 1, 100)) : 0;
+  mp->slept_at = slept_at;
   {
     lock_guard hold(sched.lock);
     put_idle_m_locked(mp);

@@ -13,18 +13,6 @@ namespace weft {
 
 namespace {
 
-bool commit_yield(g* gp) noexcept {
-  p* pp = self()->mp->pp;
-  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
-    lock_guard hold(sched.lock);
-    sched.global.put(gp);
-  } else {
-    put_back(pp, gp);
-  }
-  return true;
-}
-
 // Stands for a foreign thread wherever a sudog names a G; lives as long as the thread.
 struct thread_waiter {
   g gp;
@@ -76,21 +64,44 @@ stack_use stack_usage() noexcept {
   return {static_cast<std::size_t>(gp->stack.high - &here), gp->stack.size()};
 }
 
-void yield() {
+}  // namespace this_goroutine
+
+namespace detail {
+
+bool yield_commit(g* gp) noexcept {
+  p* pp = self()->mp->pp;
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
+    lock_guard hold(sched.lock);
+    sched.global.put(gp);
+  } else {
+    put_back(pp, gp);
+  }
+  return true;
+}
+
+context_switch yield_begin() {
   m* mp = self()->mp;
-  if (!mp || !mp->curg) {
+  if (__builtin_expect(!mp || !mp->curg, 0)) {
     ::sched_yield();
-    return;
+    return {nullptr, nullptr};
   }
   g* gp = mp->curg;
   p* pp = mp->pp;
   g* next = short_lap(mp, pp, gp);
   // Alone on this P, and nothing else asked for: go on.
-  if (!next && pp->laps_left != 0 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return;
-  leave_stack(mp, gp, next, &commit_yield);
+  if (!next && pp->laps_left != 0 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return {nullptr, nullptr};
+#if WEFT_ASAN || WEFT_TSAN
+  leave_stack(mp, gp, next, &yield_commit);  // the sanitizers' calls must be made by the function that switches
+  return {nullptr, nullptr};
+#else
+  return {gp, change_over(mp, gp, next)};
+#endif
 }
 
-}  // namespace this_goroutine
+void landed(commit_fn commit, g* from) noexcept { land(commit, from); }
+
+}  // namespace detail
 
 void poll() {
   m* mp = self()->mp;

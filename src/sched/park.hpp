@@ -39,27 +39,28 @@ namespace weft {
   return next;
 }
 
-/// Leaves the running goroutine's stack, to come back when somebody switches to it.
-[[gnu::always_inline]] inline void leave_stack(m* mp, g* gp, g* next, commit_fn commit) noexcept {
+/// The running goroutine's thread changes over to `next`, or to g0 when that is null: all but the switch. Where to go on.
+[[gnu::always_inline]] inline void* change_over(m* mp, g* gp, g* next, sanitizers::leaving how = sanitizers::leaving::for_now) noexcept {
   // In plain stores: whoever reads the exception state and errno of a parked goroutine has it from its own later switch.
   gp->eh = *mp->eh;
   gp->saved_errno = *mp->err;
-  void* load;
-  if (__builtin_expect(next != nullptr, 1)) {
-    p* pp = mp->pp;
-    bump(pp->count.short_switches);
-    *mp->eh = next->eh;
-    *mp->err = next->saved_errno;
-    next->mp = mp;
-    next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
-    load = next->sp;
-    mp->curg = next;
-    sanitizers::leave(gp->sanitizer, next->sanitizer, next->stack.low, next->stack.size());
-  } else {
-    load = mp->g0_sp;
-    mp->curg = nullptr;
-    sanitizers::leave(gp->sanitizer, mp->g0_sanitizer, nullptr, 0);
+  mp->curg = next;
+  if (__builtin_expect(next == nullptr, 0)) {
+    sanitizers::leave(gp->sanitizer, mp->g0_sanitizer, nullptr, 0, how);
+    return mp->g0_sp;
   }
+  bump(mp->pp->count.short_switches);
+  *mp->eh = next->eh;
+  *mp->err = next->saved_errno;
+  next->mp = mp;
+  next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
+  sanitizers::leave(gp->sanitizer, next->sanitizer, next->stack.low, next->stack.size(), how);
+  return next->sp;
+}
+
+/// Leaves the running goroutine's stack, to come back when somebody switches to it.
+[[gnu::always_inline]] inline void leave_stack(m* mp, g* gp, g* next, commit_fn commit) noexcept {
+  void* load = change_over(mp, gp, next);
   g* from = gp;
   arch::gogo(&gp->sp, load, commit, from);
   sanitizers::arrive(gp->sanitizer, from ? nullptr : &self()->mp->g0_sanitizer);

@@ -73,6 +73,8 @@ struct alignas(64) m {
   int* err = nullptr;       // and its errno: fetched once, at its start
   g* chosen = nullptr;      // what a short lap took from the queue and could not switch to
   bool spinning = false;    // searches for work
+  std::uint8_t vain_wakeups = 0;  // times in a row that it was woken soon after it had gone to sleep, and found nothing
+  std::int64_t slept_at = 0;
   bool is_main = false;     // the thread that called run()
   bool main_ended = false;  // main's goroutine has just ended here
   random_source random;

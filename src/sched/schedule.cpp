@@ -7,6 +7,7 @@ namespace {
 
 // The last searcher found work: somebody else must search on. [idle.cpp has the protocol]
 void reset_spinning(m* mp) noexcept {
+  mp->vain_wakeups = 0;
   mp->spinning = false;
   const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
   WEFT_INVARIANT(before > 0, "schedule: negative count of spinning Ms", before);

@@ -133,12 +133,17 @@ class runq {
     }
   }
 
-  /// Takes `next` from its owner. Any M.
+  /// Takes `next`, whoever it is. The owner, or any M.
   [[nodiscard]] g* steal_next() noexcept {
     if (!next_.load(std::memory_order_relaxed)) return nullptr;
     return next_.exchange(nullptr, std::memory_order_acq_rel);  // [mo:runq.next]
   }
-  [[nodiscard]] bool has_next() const noexcept { return next_.load(std::memory_order_relaxed) != nullptr; }
+  /// Takes `next` if it is still gp. Any M.
+  [[nodiscard]] bool steal_next_if(g* gp) noexcept {
+    return next_.compare_exchange_strong(gp, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed);  // [mo:runq.next]
+  }
+  /// Who is there; a guess for others than the owner.
+  [[nodiscard]] g* peek_next() const noexcept { return next_.load(std::memory_order_relaxed); }
 
   /// Whether there is nothing. From other threads it may be out of date, but never says empty while one moves from `next`
   /// to the ring: head, tail and next are read until tail stays the same.
