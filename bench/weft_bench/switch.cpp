@@ -45,7 +45,7 @@ BENCH_A_REAL_CALL void at_depth(long frames, act what, player& p) {
 }
 
 long frames_above() {
-  const long frames = param("frames", 3);
+  const long frames = param("frames", 2);
   if (frames < 1 || frames > 100) fail("frames: " + std::to_string(frames) + " is not between 1 and 100");
   return frames;
 }

@@ -29,7 +29,7 @@ struct context_switch {
 };
 WEFT_API context_switch yield_begin();
 WEFT_API bool yield_commit(g* from) noexcept;
-WEFT_API void landed(commit_fn commit, g* from) noexcept;
+WEFT_API WEFT_COLD void called_off(g* from) noexcept;
 }  // namespace detail
 
 namespace this_goroutine {
@@ -41,7 +41,7 @@ inline void yield() {
   detail::commit_fn commit = &detail::yield_commit;
   g* from = s.from;
   detail::gogo(reinterpret_cast<void**>(s.from), s.load, commit, from);
-  if (commit != nullptr) detail::landed(commit, from);
+  if (commit != nullptr && WEFT_UNLIKELY(!commit(from))) detail::called_off(from);
 }
 /// The goroutine's number: main is 1, never reused. 0 on a thread that weft did not make.
 WEFT_API std::uint64_t id() noexcept;

@@ -36,8 +36,9 @@ enum g_flags : std::uint8_t {
   g_fp_environment = 1,  // takes its floating-point control words along
   g_thread = 2,          // not a goroutine: stands for a thread that weft did not make
   g_main = 4,            // the goroutine of run()'s function
-  g_fresh = 8,           // has never run
+  g_fresh = 8,           // has never run: it has no stack yet, unless its closure is too large for the record
   g_long_only = g_fp_environment,  // what a short lap does not know how to switch
+  g_special = g_long_only | g_fresh,
 };
 
 struct alignas(64) g {
@@ -70,6 +71,10 @@ struct alignas(64) g {
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;
   atomic<std::uint32_t> wakeup{0};  // g_thread: the futex word it sleeps on
+
+  // The closure, if it fits: then go() touches no stack.
+  static constexpr std::size_t small_closure = 64;
+  alignas(16) char small[small_closure];
 };
 
 /// A first-in first-out list through g::link. Owned by one at a time.

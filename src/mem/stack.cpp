@@ -13,16 +13,13 @@ namespace weft {
 namespace {
 
 constexpr std::size_t region_bytes = std::size_t{64} << 20;  // 256 stacks of the default size to a mapping
-constexpr int first_class = 16, last_class = 37;
-constexpr unsigned colours = 32;
-
-struct free_stack {  // a free stack's own top holds the link
-  free_stack* next;
-  std::uint8_t colour;
-};
+constexpr int first_class = 16, last_class = 36;
+constexpr std::size_t most_stacks = std::size_t{1} << 23;  // of a class; its lists are reserved for so many
 
 struct size_class {
-  free_stack* free = nullptr;
+  char** warm = nullptr;      // high ends of free stacks whose pages are there, the last used last
+  char** cold = nullptr;      // of those whose pages were given back
+  std::size_t warm_count = 0, cold_count = 0;
   char* fresh = nullptr;      // the rest of the region that is being cut up
   char* fresh_end = nullptr;
 };
@@ -32,11 +29,11 @@ size_class classes[last_class + 1];   // guarded by pool_lock
 os::guard_kind guards;                // guarded by pool_lock
 bool guards_known = false;            // guarded by pool_lock
 std::size_t mapping_guards_left = 0;  // guarded by pool_lock: how many more mprotect guards vm.max_map_count bears
-unsigned next_colour = 0;             // guarded by pool_lock
+atomic<std::size_t> warm_total{0};    // a hint for stacks_trim()
 atomic<std::uint64_t> mapped{0};
 atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // the range in which all regions lie
 
-std::size_t guard_bytes(int cls) noexcept { return cls <= 17 ? 16 * 1024 : cls == 18 ? 32 * 1024 : 64 * 1024; }
+std::size_t guard_bytes(int cls) noexcept { return cls <= 18 ? 16 * 1024 : 64 * 1024; }
 
 void learn_guards() noexcept {
   guards_known = true;
@@ -59,63 +56,97 @@ void note_range(std::uintptr_t from, std::uintptr_t to) noexcept {
   if (to > highest.load(std::memory_order_relaxed)) highest.store(to, std::memory_order_relaxed);
 }
 
-}  // namespace
-
-std::uint8_t stack_class(std::size_t bytes) noexcept {
-  return static_cast<std::uint8_t>(std::clamp<int>(std::bit_width(bytes - 1), first_class, last_class));
+bool make_lists(size_class& c) noexcept {
+  if (c.warm) return true;
+  c.cold = static_cast<char**>(os::reserve(most_stacks * sizeof(char*), os::page_size()));
+  if (c.cold) c.warm = static_cast<char**>(os::reserve(most_stacks * sizeof(char*), os::page_size()));
+  return c.warm != nullptr;
 }
 
-bool stack_allocate(std::size_t bytes, stack_memory& out) noexcept {
-  const int cls = stack_class(bytes);
+// The next stack that nobody has had, or null.
+char* cut_fresh(size_class& c, int cls) noexcept {
   const std::size_t size = std::size_t{1} << cls;
-  lock_guard hold(pool_lock);
-  size_class& c = classes[cls];
-  out.size_class = static_cast<std::uint8_t>(cls);
-  if (free_stack* s = c.free) {
-    c.free = s->next;
-    out.high = reinterpret_cast<char*>(s + 1);
-    out.low = out.high - size + guard_bytes(cls);
-    out.colour = s->colour;
-    return true;
-  }
   if (!guards_known) learn_guards();
+  if (mapped.load(std::memory_order_relaxed) >= most_stacks) return nullptr;
   if (c.fresh == c.fresh_end) {
     const std::size_t region = std::max(region_bytes, size);
     char* at = static_cast<char*>(os::reserve(region, std::max(size, std::size_t{2} << 20)));
-    if (!at) return false;
+    if (!at) return nullptr;
     note_range(reinterpret_cast<std::uintptr_t>(at), reinterpret_cast<std::uintptr_t>(at) + region);
     c.fresh = at;
     c.fresh_end = at + region;
   }
-  char* low = c.fresh;
-  if (!place_guard(low, cls)) return false;
+  if (!place_guard(c.fresh, cls)) return nullptr;
   c.fresh += size;
-  out.low = low + guard_bytes(cls);
-  out.high = low + size;
-  out.colour = static_cast<std::uint8_t>(next_colour++ * 11 % colours);
   mapped.fetch_add(1, std::memory_order_relaxed);
-  return true;
+  return c.fresh;
 }
 
-void stack_free(const stack_memory& s) noexcept {
-  auto* link = reinterpret_cast<free_stack*>(s.high) - 1;
+}  // namespace
+
+stack_memory stack_at(char* high, std::uint8_t cls) noexcept {
+  return {high - (std::size_t{1} << cls) + guard_bytes(cls), high, cls};
+}
+
+std::uint32_t stacks_take(std::uint8_t cls, char** highs, std::uint32_t n) noexcept {
   lock_guard hold(pool_lock);
-  link->next = classes[s.size_class].free;
-  link->colour = s.colour;
-  classes[s.size_class].free = link;
+  size_class& c = classes[cls];
+  if (!make_lists(c)) return 0;
+  std::uint32_t got = 0;
+  while (got < n && c.warm_count > 0) {
+    highs[got++] = c.warm[--c.warm_count];
+    warm_total.fetch_sub(1, std::memory_order_relaxed);
+  }
+  while (got < n && c.cold_count > 0) highs[got++] = c.cold[--c.cold_count];
+  while (got < n) {
+    char* high = cut_fresh(c, cls);
+    if (!high) break;
+    highs[got++] = high;
+  }
+  std::reverse(highs, highs + got);
+  return got;
 }
 
-void stack_release_pages(stack_memory* stacks, std::size_t count) noexcept {
-  // Neighbours go in one call: the guard between two of them survives MADV_DONTNEED.
-  std::sort(stacks, stacks + count, [](const stack_memory& a, const stack_memory& b) { return a.low < b.low; });
-  for (std::size_t i = 0; i < count;) {
-    std::size_t j = i + 1;
-    while (j < count && stacks[j].low - stacks[j - 1].high == static_cast<std::ptrdiff_t>(guard_bytes(stacks[j].size_class)) &&
-           guards != os::guard_kind::mapping)
-      j++;
-    os::release_pages(stacks[i].low, static_cast<std::size_t>(stacks[j - 1].high - stacks[i].low));
-    i = j;
+void stacks_give(std::uint8_t cls, char* const* highs, std::uint32_t n) noexcept {
+  lock_guard hold(pool_lock);
+  size_class& c = classes[cls];
+  for (std::uint32_t i = 0; i < n; i++) c.warm[c.warm_count++] = highs[i];
+  warm_total.fetch_add(n, std::memory_order_relaxed);
+}
+
+bool stacks_trim(std::uint32_t keep) noexcept {
+  constexpr std::size_t at_once = 1024;
+  if (warm_total.load(std::memory_order_relaxed) <= keep) return false;
+  for (int cls = first_class; cls <= last_class; cls++) {
+    char* highs[at_once];
+    std::size_t n;
+    bool more;
+    {
+      lock_guard hold(pool_lock);
+      size_class& c = classes[cls];
+      if (c.warm_count <= keep) continue;
+      n = std::min(at_once, c.warm_count - keep);
+      std::copy(c.warm, c.warm + n, highs);  // the coldest
+      std::copy(c.warm + n, c.warm + c.warm_count, c.warm);
+      c.warm_count -= n;
+      warm_total.fetch_sub(n, std::memory_order_relaxed);
+      more = c.warm_count > keep;
+    }
+    // Neighbours go in one call: the guard between two of them survives MADV_DONTNEED.
+    const std::size_t size = std::size_t{1} << cls;
+    std::sort(highs, highs + n);
+    for (std::size_t i = 0, j; i < n; i = j) {
+      for (j = i + 1; j < n && highs[j] == highs[j - 1] + size && guards != os::guard_kind::mapping;) j++;
+      const stack_memory first = stack_at(highs[i], static_cast<std::uint8_t>(cls));
+      os::release_pages(first.low, static_cast<std::size_t>(highs[j - 1] - first.low));
+    }
+    lock_guard hold(pool_lock);
+    size_class& c = classes[cls];
+    std::copy(highs, highs + n, c.cold + c.cold_count);
+    c.cold_count += n;
+    return more;
   }
+  return false;
 }
 
 std::size_t stack_guard_bytes(const stack_memory& s) noexcept { return guard_bytes(s.size_class); }

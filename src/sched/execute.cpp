@@ -7,6 +7,7 @@ namespace weft {
 void execute(m* mp, g* gp, slice s) noexcept {
   for (;;) {
     p* pp = mp->pp;
+    if (gp->flags & g_fresh) bind_stack(pp, gp);
     // curg and mp before running: who samples this thread sees a consistent pair.
     mp->curg = gp;
     gp->mp = mp;

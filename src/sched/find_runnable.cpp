@@ -246,11 +246,13 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
   if ((until != timer_heap::never || netpoll_waiters() > 0) && !sched.stopping.load(std::memory_order_relaxed)) {
     const std::int64_t last = sched.last_poll.exchange(0, std::memory_order_seq_cst);  // [mo:poller]
     if (last != 0) {
+      const bool more_to_trim = stacks_trim(warm_stacks);  // the program is idle: give memory back, a piece at a time
       // [mo:poller] seq_cst: this store, then the look at the timers in the next lines; add_timer() does it the other way round.
       sched.poll_until.store(until, std::memory_order_seq_cst);
       const std::int64_t now = os::now_ns();
       const std::int64_t soonest = std::min(until, earliest_timer());
       std::int64_t delay = soonest == timer_heap::never ? os::forever_ns : std::max<std::int64_t>(soonest - now, 0);
+      if (more_to_trim) delay = std::min<std::int64_t>(delay, 1'000'000);
       g_list list = netpoll(delay);
       sched.poll_until.store(0, std::memory_order_relaxed);
       sched.last_poll.store(os::now_ns(), std::memory_order_seq_cst);  // [mo:poller]

@@ -14,7 +14,7 @@ bool commit_dead(g* gp) noexcept {
     mp->main_ended = true;
     sched.ending.store(true, std::memory_order_relaxed);
   }
-  free_g(gp);
+  free_g(mp->pp, gp);
   return true;
 }
 

@@ -171,7 +171,7 @@ void startm(p* pp, bool spinning) noexcept {
 
 void stopm(m* mp) noexcept {
   WEFT_INVARIANT(mp->pp == nullptr && !mp->spinning, "stopm: holding a P, or spinning");
-  bool more_to_trim = trim_free_gs();
+  bool more_to_trim = stacks_trim(warm_stacks);
   mp->parked.clear();
   const std::int64_t slept_at = os::now_ns();
   mp->vain_wakeups = slept_at - mp->slept_at < soon_ns ? static_cast<std::uint8_t>(std::min(mp->vain_wakeups + 1, 100)) : 0;
@@ -184,7 +184,7 @@ void stopm(m* mp) noexcept {
   for (;;) {
     if (mp->parked.sleep_for(more_to_trim ? 2'000'000 : idle_thread_ns)) break;
     if (more_to_trim) {
-      more_to_trim = trim_free_gs();
+      more_to_trim = stacks_trim(warm_stacks);
       continue;
     }
     check_deadlock();  // again: a thread may have been about to end at the first look

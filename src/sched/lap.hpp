@@ -65,9 +65,6 @@ void begin_stop_locked(m* mp) noexcept;
 void resize_procs_locked(m* mp, int n) noexcept;
 void start_the_world() noexcept;
 
-// goexit.cpp
-void free_g(g* gp) noexcept;
-
 // run.cpp
 /// Main's goroutine has ended; on g0.
 void main_ended(m* mp) noexcept;
@@ -78,8 +75,12 @@ void bind_thread(m* mp) noexcept;
 /// The last step of go() but for the queue: gp will call run(closure).
 g* go_prepare(g* gp, void (*run)(void*)) noexcept;
 std::uint64_t fresh_id() noexcept;
-/// Gives pages of idle stacks back, a bounded number; whether there are more.
-bool trim_free_gs() noexcept;
+/// A goroutine that is to run for the first time gets its stack, with the forged frame on it. Holder of pp only.
+void bind_stack(p* pp, g* gp) noexcept;
+/// A goroutine has ended: its stack and its record go to the caches.
+void free_g(p* pp, g* gp) noexcept;
+/// How many free stacks keep their pages while the program is idle.
+inline constexpr std::uint32_t warm_stacks = 2048;
 /// Calls f for every G there ever was. They change while it looks.
 void for_each_g(void (*f)(g*, void*), void* arg) noexcept;
 

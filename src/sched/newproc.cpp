@@ -1,11 +1,14 @@
-// sched/newproc.cpp: a goroutine is born: a G with a stack from the caches, a closure on the stack's top, the forged frame
-// under it; then onto the queue, next in line.
+// sched/newproc.cpp: a goroutine is born: a G from the caches with its closure in it (or, when that is large, on the top of its
+// stack); then onto the queue, next in line. It gets its stack when it first runs: so a thousand that are started and
+// run one after the other use one warm stack, and those that wait to be run cost no page.
 #include "sched/lap.hpp"
 
+#include <algorithm>
 #include <new>
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
+#include <weft/this_goroutine.hpp>
 
 #include "os/memory.hpp"
 
@@ -14,7 +17,6 @@ namespace weft {
 namespace {
 
 constexpr std::uint32_t p_cache = 512;        // free Gs a P keeps; half of them move at a time
-constexpr std::uint32_t warm_gs = 2048;       // free Gs in all that keep their pages when the program is idle
 constexpr std::size_t slab_gs = 256;
 constexpr std::size_t max_slabs = 1 << 20;
 
@@ -22,7 +24,6 @@ constexpr std::size_t max_slabs = 1 << 20;
 ranked_lock<rank::all_goroutines> all_lock;
 atomic<g*>* slabs = nullptr;         // room for max_slabs pointers, committed as they are used
 atomic<std::uint64_t> g_count{0};    // Gs made so far
-g* cold_gs = nullptr;                // guarded by sched.lock: free Gs whose stacks' pages are given back
 
 [[noreturn]] void no_stack() noexcept {
   begin_report();
@@ -55,19 +56,11 @@ g* make_g() noexcept {
 }
 
 g* take_global_locked() noexcept {
-  if (g* gp = sched.free_gs) {
-    sched.free_gs = gp->link;
-    sched.free_count--;
-    return gp;
-  }
-  if (g* gp = cold_gs) {
-    cold_gs = gp->link;
-    return gp;
-  }
-  return nullptr;
+  g* gp = sched.free_gs;
+  if (gp) sched.free_gs = gp->link;
+  return gp;
 }
 
-// A free G, with a stack of the default size if that is at hand.
 g* take_free(p* pp) noexcept {
   if (pp) {
     if (!pp->free_gs && (sched.free_hint.load(std::memory_order_relaxed) != 0)) {
@@ -107,14 +100,8 @@ std::uint64_t new_id(p* pp) noexcept {
   return ++pp->next_id;
 }
 
-void give_back(g* gp) noexcept {
+void give_back(p* pp, g* gp) noexcept {
   gp->status.store(g_status::dead, std::memory_order_release);  // [mo:status]
-  if (gp->stack.size_class != stack_class(sched.stack_bytes)) {
-    if (gp->stack.low) stack_free(gp->stack);
-    gp->stack = {};
-  }
-  m* mp = self()->mp;
-  p* pp = mp ? mp->pp : nullptr;
   if (pp) {
     gp->link = pp->free_gs;
     pp->free_gs = gp;
@@ -126,49 +113,64 @@ void give_back(g* gp) noexcept {
       pp->free_count--;
       out->link = sched.free_gs;
       sched.free_gs = out;
-      sched.free_count++;
     }
-    sched.free_hint.store(1, std::memory_order_relaxed);
-    return;
+  } else {
+    lock_guard hold(sched.lock);
+    gp->link = sched.free_gs;
+    sched.free_gs = gp;
   }
-  lock_guard hold(sched.lock);
-  gp->link = sched.free_gs;
-  sched.free_gs = gp;
-  sched.free_count++;
   sched.free_hint.store(1, std::memory_order_relaxed);
+}
+
+// A stack of gp's size class, which is not the default one or not at hand.
+stack_memory take_stack(p* pp, std::uint8_t cls) noexcept {
+  char* one = nullptr;
+  if (pp && cls == sched.stack_size_class) {
+    pp->stack_count = stacks_take(cls, pp->stacks, p::stack_cache / 2);
+    if (pp->stack_count > 0) one = pp->stacks[--pp->stack_count];
+  } else if (stacks_take(cls, &one, 1) == 0) {
+    one = nullptr;
+  }
+  if (!one) no_stack();
+  return stack_at(one, cls);
+}
+
+// The running goroutine has had its slice: the others first.
+[[gnu::noinline]] void end_of_slice(p* pp) noexcept {
+  pp->laps_left = laps_between_looks;
+  const std::int64_t now = os::now_ns();
+  if (pp->slice_tick != pp->tick) {
+    pp->slice_tick = pp->tick;
+    pp->slice_start = now;
+  } else if (now - pp->slice_start > slice_ns || pp->attention.load(std::memory_order_relaxed) != 0) {
+    this_goroutine::yield();
+  }
 }
 
 }  // namespace
 
-void free_g(g* gp) noexcept { give_back(gp); }
+void bind_stack(p* pp, g* gp) noexcept {
+  if (gp->stack.low) return;  // go() needed it for the closure
+  if (__builtin_expect(gp->stack.size_class == sched.stack_size_class && pp->stack_count > 0, 1)) gp->stack = stack_at(pp->stacks[--pp->stack_count], gp->stack.size_class);
+  else gp->stack = take_stack(pp, gp->stack.size_class);
+  gp->sp = arch::forge(gp->stack.top());
+}
 
-bool trim_free_gs() noexcept {
-  constexpr std::uint32_t at_once = 1024;
-  if (sched.free_count <= warm_gs) return false;  // a guess; looked at again under the lock
-  stack_memory stacks[at_once];
-  g* taken = nullptr;
-  std::uint32_t n = 0;
-  bool more;
-  {
-    lock_guard hold(sched.lock);
-    while (n < at_once && sched.free_count > warm_gs) {
-      g* gp = sched.free_gs;
-      sched.free_gs = gp->link;
-      sched.free_count--;
-      gp->link = taken;
-      taken = gp;
-      if (gp->stack.low) stacks[n++] = gp->stack;
+void free_g(p* pp, g* gp) noexcept {
+  if (char* high = gp->stack.high) {
+    gp->stack.low = gp->stack.high = nullptr;
+    if (pp && gp->stack.size_class == sched.stack_size_class) {
+      if (pp->stack_count == p::stack_cache) {  // the coldest half goes
+        stacks_give(gp->stack.size_class, pp->stacks, p::stack_cache / 2);
+        std::copy(pp->stacks + p::stack_cache / 2, pp->stacks + p::stack_cache, pp->stacks);
+        pp->stack_count = p::stack_cache / 2;
+      }
+      pp->stacks[pp->stack_count++] = high;
+    } else {
+      stacks_give(gp->stack.size_class, &high, 1);
     }
-    more = sched.free_count > warm_gs;
   }
-  stack_release_pages(stacks, n);
-  lock_guard hold(sched.lock);
-  while (g* gp = taken) {
-    taken = gp->link;
-    gp->link = cold_gs;
-    cold_gs = gp;
-  }
-  return more;
+  give_back(pp, gp);
 }
 
 void for_each_g(void (*f)(g*, void*), void* arg) noexcept {
@@ -190,7 +192,6 @@ int goroutines() noexcept {
 
 g* go_prepare(g* gp, void (*run)(void*)) noexcept {
   gp->entry = run;
-  gp->sp = arch::forge(gp->closure);
   m* mp = self()->mp;
   gp->id = new_id(mp ? mp->pp : nullptr);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
@@ -207,13 +208,8 @@ namespace detail {
 new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options) {
   m* mp = self()->mp;
   p* pp = mp ? mp->pp : nullptr;
-  const std::size_t bytes = options && options->stack_size ? options->stack_size : sched.stack_bytes;
   g* gp = take_free(pp);
-  if (__builtin_expect(gp->stack.low == nullptr || gp->stack.size_class != stack_class(bytes), 0)) {
-    if (gp->stack.low) stack_free(gp->stack);
-    gp->stack = {};
-    if (!stack_allocate(bytes, gp->stack)) no_stack();
-  }
+  gp->stack.size_class = options && options->stack_size ? stack_class(options->stack_size) : sched.stack_size_class;
   gp->status.store(g_status::idle, std::memory_order_relaxed);
   gp->why = wait_reason::none;
   gp->flags = g_fresh;
@@ -226,10 +222,14 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   gp->identity = nullptr;
   gp->eh = {};
   gp->saved_errno = 0;
-  const auto top = reinterpret_cast<std::uintptr_t>(gp->stack.top());
-  const std::uintptr_t at = (top - closure_size) & ~(std::uintptr_t{closure_align < 16 ? 16 : closure_align} - 1);
-  // The address is kept before the caller's constructor runs, which may switch threads or take its time.
-  gp->closure = reinterpret_cast<void*>(at);
+  if (__builtin_expect(closure_size <= g::small_closure && closure_align <= 16, 1)) {
+    gp->closure = gp->small;
+  } else {
+    gp->stack = take_stack(pp, gp->stack.size_class);
+    const auto top = reinterpret_cast<std::uintptr_t>(gp->stack.top());
+    gp->closure = reinterpret_cast<void*>((top - closure_size) & ~(std::uintptr_t{closure_align < 16 ? 16 : closure_align} - 1));
+    gp->sp = arch::forge(gp->closure);
+  }
   return {gp, gp->closure};
 }
 
@@ -246,9 +246,14 @@ void go_commit(g* gp, void (*run)(void*)) noexcept {
     sched.global.put(gp);
   }
   wakep();
+  // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
+  if (pp && __builtin_expect(--pp->laps_left == 0, 0) && mp->curg) end_of_slice(pp);
 }
 
-void go_abandon(g* gp) noexcept { give_back(gp); }
+void go_abandon(g* gp) noexcept {
+  m* mp = self()->mp;
+  free_g(mp ? mp->pp : nullptr, gp);
+}
 
 void go_of_nil() { fatal("go of nil func value"); }
 

@@ -74,14 +74,16 @@ bool yield_commit(g* gp) noexcept {
   if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
     lock_guard hold(sched.lock);
     sched.global.put(gp);
-  } else {
+  } else if (!pp->queue.try_put(gp)) {
     put_back(pp, gp);
   }
   return true;
 }
 
 context_switch yield_begin() {
-  m* mp = self()->mp;
+  thread_state* t = self();
+  m* mp = t->mp;
+  WEFT_INVARIANT(t->locks == 0, "schedule: holding locks", t->locks);
   if (__builtin_expect(!mp || !mp->curg, 0)) {
     ::sched_yield();
     return {nullptr, nullptr};
@@ -99,7 +101,11 @@ context_switch yield_begin() {
 #endif
 }
 
-void landed(commit_fn commit, g* from) noexcept { land(commit, from); }
+// The other half of land(), for code that users compile.
+void called_off(g* from) noexcept {
+  from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  put_next(self()->mp->pp, from);
+}
 
 }  // namespace detail
 

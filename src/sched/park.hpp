@@ -31,9 +31,12 @@ namespace weft {
   slice s;
   g* next = pp->queue.get(s);
   if (__builtin_expect(next == nullptr, 0)) return nullptr;
-  if (__builtin_expect((next->flags & g_long_only) != 0, 0)) {
-    mp->chosen = next;
-    return nullptr;
+  if ((next->flags & g_special) != 0) {
+    if (__builtin_expect((next->flags & g_long_only) != 0, 0)) {
+      mp->chosen = next;
+      return nullptr;
+    }
+    bind_stack(pp, next);
   }
   pp->tick += s == slice::fresh;
   return next;

@@ -126,7 +126,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     sched.main_m = mp;
     sched.m_count.fetch_sub(1, std::memory_order_relaxed);  // counted while it runs
     sched.last_poll.store(os::now_ns(), std::memory_order_relaxed);
-    if (options.stack_size) sched.stack_bytes = std::size_t{1} << stack_class(options.stack_size);
+    if (options.stack_size) sched.stack_size_class = stack_class(options.stack_size);
   }
   read_settings(options.debug, "run_options.debug");
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
@@ -162,7 +162,6 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     exit_value = *m->value;
     run_hooks();
   };
-  gp->sp = arch::forge(gp->closure);
   static bool first = true;
   gp->id = first ? 1 : sched.ids.fetch_add(1, std::memory_order_relaxed) + 1;
   first = false;

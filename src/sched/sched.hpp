@@ -43,8 +43,9 @@ struct alignas(64) p {
   atomic<std::uint32_t> attention{0};
   std::uint32_t laps_left = laps_between_looks;
   m* mp = nullptr;
-  g* free_gs = nullptr;           // ended goroutines with stacks of the default size
+  g* free_gs = nullptr;           // records of ended goroutines
   std::uint32_t free_count = 0;
+  std::uint32_t stack_count = 0;
   std::uint32_t tick = 0;         // time slices begun: laps that inherited theirs do not count
   std::uint32_t slice_tick = 0;   // the tick at the last look at the clock,
   std::int64_t slice_start = 0;   // and when that was
@@ -54,6 +55,8 @@ struct alignas(64) p {
     atomic<std::int64_t> started{0}, ended{0};
   } count;
   atomic<void*> tasks{nullptr};   // task/: unstarted tasks
+  static constexpr std::uint32_t stack_cache = 64;
+  char* stacks[stack_cache];      // high ends of free stacks of the default size, the warmest last
 
   runq queue;
   timer_heap timers;
@@ -105,8 +108,7 @@ struct scheduler {
   atomic<int> m_count{0};
   std::uint64_t next_m_id = 0;
   int max_ms = 10'000;
-  g* free_gs = nullptr;            // ended goroutines, with and without stacks
-  std::uint32_t free_count = 0;    // of these, with stacks
+  g* free_gs = nullptr;            // records of ended goroutines
   atomic<int> free_hint{0};        // whether the list is worth a look
 
   // Stopping (sched/stop.cpp).
@@ -123,7 +125,7 @@ struct scheduler {
   atomic<std::uint64_t> ids{1};        // goroutine ids given out to Ps; 1 is main's
   atomic<std::uint64_t> wakeups{0};
   atomic<std::int64_t> started{0}, ended{0};  // goroutines counted without a P
-  std::size_t stack_bytes = default_stack_bytes;
+  std::uint8_t stack_size_class = stack_class(default_stack_bytes);
 
   // run() (sched/run.cpp).
   atomic<bool> running{false};

@@ -46,9 +46,10 @@ void clear_out_locked(p* pp, p* heir) noexcept {
     pp->free_gs = gp->link;
     gp->link = sched.free_gs;
     sched.free_gs = gp;
-    sched.free_count++;
   }
   pp->free_count = 0;
+  stacks_give(sched.stack_size_class, pp->stacks, pp->stack_count);
+  pp->stack_count = 0;
   pp->status.store(p::state::dead, std::memory_order_relaxed);
 }
 
