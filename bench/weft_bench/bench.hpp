@@ -25,6 +25,7 @@ result ring(long n);
 result chan_spsc(long n);  // channels.cpp
 result chan_mpmc(long n);
 result sieve(long n);
+result select(long n);
 result mutex(long n);
 
 result spawn(long n);  // trees.cpp

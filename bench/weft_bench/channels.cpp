@@ -1,6 +1,7 @@
-// chan_spsc, chan_mpmc, sieve, mutex: goroutines that share something.
+// chan_spsc, chan_mpmc, sieve, select, mutex: goroutines that share something.
 #include <array>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include <weft/weft.hpp>
@@ -85,6 +86,24 @@ result sieve(long n) {
     c = next;
   }
   check("prime", prime, nth_prime(n));
+  return {n};
+}
+
+result select(long n) {
+  const long each = n / 4;
+  const auto send = [each](long i) {
+    auto c = weft::make_chan<long>();
+    weft::go([c, i, each] {
+      for (long k = 0; k < each; k++) c.send(i * each + k);
+    });
+    return c;
+  };
+  const auto a = send(0), b = send(1), c = send(2), d = send(3);
+  n = each * 4;
+  long sum = 0;
+  const auto add = [&sum](std::optional<long> v) { sum += *v; };
+  for (long i = 0; i < n; i++) weft::select(weft::on_recv(a, add), weft::on_recv(b, add), weft::on_recv(c, add), weft::on_recv(d, add));
+  check("sum", sum, n * (n - 1) / 2);
   return {n};
 }
 

@@ -37,7 +37,7 @@ class [[nodiscard]] task {
     detail::task_join(s);
     detail::task_release guard{s};
     if (WEFT_UNLIKELY(s->error != nullptr)) std::rethrow_exception(std::exchange(s->error, nullptr));
-    if constexpr (!std::is_void_v<T>) return std::move(*static_cast<detail::task_result<T>*>(s)->value);
+    if constexpr (!std::is_void_v<T>) return *std::move(static_cast<detail::task_result<T>*>(s)->value);
   }
   /// Whether join() would return at once.
   [[nodiscard]] bool is_done() const noexcept { return detail::task_is_done(state_); }
@@ -60,12 +60,12 @@ class [[nodiscard]] task {
 template <class F, class... Args>
 auto async(F&& f, Args&&... args) -> task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> {
   using state = detail::task_state<std::decay_t<F>, std::decay_t<Args>...>;
-  void* memory = detail::task_alloc(sizeof(state));
+  void* memory = detail::task_alloc(sizeof(state), alignof(state));
   state* s;
   try {
     s = ::new (memory) state(std::forward<F>(f), std::forward<Args>(args)...);
   } catch (...) {
-    detail::task_free(memory, sizeof(state));
+    detail::task_free(memory, sizeof(state), alignof(state));
     throw;
   }
   detail::task_start(s);

@@ -42,50 +42,122 @@ struct element {
   static constexpr std::size_t size = std::is_empty_v<T> && travels_as_bytes<T> ? 0 : travels_as_bytes<T> ? sizeof(T) : sizeof(T*);
   static constexpr drop_fn drop = travels_as_bytes<T> ? nullptr : +[](void* e) noexcept { delete *static_cast<T**>(e); };
 
+  /// A V on its way out, whatever way it travels. sent() or not_sent() ends it; without either, an exception passes through.
+  template <class V>
+  class outgoing;
+  /// Room for what comes in; value() may be called once the core has put something there.
+  class incoming;
+
   /// Sends with `op(const void*)`; a value is moved from only when it was sent.
   template <class V, class Op>
   static chan_status send(V&& v, Op op) {
-    if constexpr (travels_as_bytes<T>) {
-      if constexpr (std::is_same_v<std::remove_cvref_t<V>, T>) {
-        return op(std::addressof(v));
-      } else {
-        const T value(std::forward<V>(v));
-        return op(&value);
-      }
-    } else {
-      // As std::vector does when it grows: a move that may throw is made a copy, if there is one.
-      constexpr bool moves = !std::is_lvalue_reference_v<V> && std::is_same_v<std::remove_cvref_t<V>, T> && !std::is_const_v<std::remove_reference_t<V>> &&
-                             (std::is_nothrow_move_constructible_v<T> || !std::is_copy_constructible_v<T>);
-      std::unique_ptr<T> box;
-      if constexpr (moves) box = std::make_unique<T>(std::move(v));
-      else if constexpr (std::is_same_v<std::remove_cvref_t<V>, T>) box = std::make_unique<T>(std::as_const(v));
-      else box = std::make_unique<T>(std::forward<V>(v));
-      T* pointer = box.get();
-      const chan_status status = op(&pointer);
-      if (status == chan_status::done) {
-        static_cast<void>(box.release());
-      } else if constexpr (moves) {
-        std::destroy_at(std::addressof(v));
-        std::construct_at(std::addressof(v), std::move(*box));
-      }
-      return status;
-    }
+    outgoing<V> out(std::forward<V>(v));
+    const chan_status status = op(out.address());
+    if (WEFT_LIKELY(status == chan_status::done)) out.sent();
+    else out.not_sent();
+    return status;
   }
 
   /// Receives with `op(void*)`, and gives value(T&&) or, when nothing came, otherwise(status).
   template <class Op, class Value, class Otherwise>
   static auto recv(Op op, Value value, Otherwise otherwise) {
-    if constexpr (travels_as_bytes<T>) {
-      T v;
-      const chan_status status = op(&v);
-      return WEFT_LIKELY(status == chan_status::done) ? value(std::move(v)) : otherwise(status);
-    } else {
-      T* pointer = nullptr;
-      const chan_status status = op(&pointer);
-      const std::unique_ptr<T> box(pointer);
-      return WEFT_LIKELY(status == chan_status::done) ? value(std::move(*box)) : otherwise(status);
+    incoming in;
+    const chan_status status = op(in.address());
+    return WEFT_LIKELY(status == chan_status::done) ? value(in.value()) : otherwise(status);
+  }
+};
+
+template <class V, class T>
+inline constexpr bool is_a = std::is_same_v<std::remove_cvref_t<V>, T>;
+
+template <class T>
+template <class V>
+class element<T>::outgoing {
+  static constexpr bool bytes = travels_as_bytes<T>;
+  // As std::vector does when it grows: a move that may throw is made a copy, if there is one.
+  static constexpr bool moves = !bytes && !std::is_lvalue_reference_v<V> && is_a<V, T> && !std::is_const_v<std::remove_reference_t<V>> &&
+                                ((std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>) || !std::is_copy_constructible_v<T>);
+  // What the core gets the address of: the value where it is, one made from it, or a box.
+  using held = std::conditional_t<!bytes, std::unique_ptr<T>, std::conditional_t<is_a<V, T>, const T*, T>>;
+
+  static held hold(V&& v) {
+    if constexpr (bytes && is_a<V, T>) return std::addressof(v);
+    else if constexpr (bytes) return T(std::forward<V>(v));
+    else if constexpr (moves) return std::make_unique<T>(std::move(v));
+    else if constexpr (is_a<V, T>) return std::make_unique<T>(std::as_const(v));
+    else return std::make_unique<T>(std::forward<V>(v));
+  }
+  void give_back() {
+    const std::unique_ptr<T> box = std::move(held_);
+    if constexpr (std::is_move_assignable_v<T>) {
+      *source_ = std::move(*box);
+    } else if constexpr (std::is_nothrow_move_constructible_v<T> && (!std::is_polymorphic_v<T> || std::is_final_v<T>)) {
+      std::destroy_at(source_);  // it is a T and not a part of something larger, as far as a type can tell
+      std::construct_at(source_, std::move(*box));
+    }  // else nothing can give it back: it is left as moved from
+  }
+
+ public:
+  explicit outgoing(V&& v) : held_(hold(std::forward<V>(v))) {
+    if constexpr (!bytes) pointer_ = held_.get();
+    if constexpr (moves) source_ = std::addressof(v);
+  }
+  outgoing(const outgoing&) = delete;
+  ~outgoing() {
+    if constexpr (moves) {
+      if (WEFT_UNLIKELY(held_ != nullptr)) give_back();
     }
   }
+  [[nodiscard]] const void* address() const noexcept {
+    if constexpr (!bytes) return &pointer_;
+    else if constexpr (is_a<V, T>) return held_;
+    else return std::addressof(held_);
+  }
+  void sent() noexcept {
+    if constexpr (!bytes) static_cast<void>(held_.release());
+  }
+  void not_sent() {
+    if constexpr (moves) give_back();
+  }
+
+ private:
+  struct nothing {};
+  held held_;
+  [[no_unique_address]] std::conditional_t<bytes, nothing, T*> pointer_{};
+  [[no_unique_address]] std::conditional_t<moves, std::remove_cvref_t<V>*, nothing> source_{};
+};
+
+template <class T>
+class element<T>::incoming {
+  static constexpr bool bytes = travels_as_bytes<T>;
+
+ public:
+  incoming() noexcept {}  // not = default: that would clear a T of bytes
+  incoming(const incoming&) = delete;
+  ~incoming() {
+    if constexpr (!bytes) delete held_.pointer;
+  }
+  [[nodiscard]] void* address() noexcept { return std::addressof(held_); }
+  [[nodiscard]] T&& value() noexcept {
+    if constexpr (bytes) return std::move(held_);
+    else return std::move(*held_.pointer);
+  }
+
+ private:
+  struct box {
+    T* pointer = nullptr;
+  };
+  std::conditional_t<bytes, T, box> held_;
+};
+
+/// Events: nothing travels.
+template <>
+struct element<void> {
+  static constexpr std::size_t size = 0;
+  static constexpr drop_fn drop = nullptr;
+  struct incoming {
+    static void* address() noexcept { return nullptr; }
+  };
 };
 
 inline errc to_errc(chan_status s) noexcept {
@@ -97,14 +169,24 @@ template <class T, class Self>
 class sending {
  public:
   /// Sends v; waits while the channel is full (capacity 0: until it is received). Throws closed_channel; v is then unchanged.
-  /// Parks: yes.    Threads: any.    Allocates: only for a T that is not trivially copyable or larger than 64 bytes.
-  void send(const T& v) const { sent(element<T>::send(v, [&](const void* e) { return chan_send(core(), e); })); }
+  /// Parks: yes.    Threads: any.    Allocates: only for a T that is not trivially copyable, has no default
+  /// constructor, or is larger than 64 bytes.
+  void send(const T& v) const
+    requires std::is_copy_constructible_v<T>
+  {
+    sent(element<T>::send(v, [&](const void* e) { return chan_send(core(), e); }));
+  }
   void send(T&& v) const { sent(element<T>::send(std::move(v), [&](const void* e) { return chan_send(core(), e); })); }
   /// Sends v if that needs no waiting. Throws closed_channel.    Parks: no.    Threads: any.
-  [[nodiscard]] bool try_send(const T& v) const { return send_until(v, 0); }
+  [[nodiscard]] bool try_send(const T& v) const
+    requires std::is_copy_constructible_v<T>
+  {
+    return send_until(v, 0);
+  }
   [[nodiscard]] bool try_send(T&& v) const { return send_until(std::move(v), 0); }
   /// Sends v, waiting at most d on the monotonic clock; zero or less: as try_send. Throws closed_channel.    Parks: yes.
   template <class Rep, class Period>
+    requires std::is_copy_constructible_v<T>
   [[nodiscard]] bool send_for(const T& v, std::chrono::duration<Rep, Period> d) const {
     return send_until(v, d > d.zero() ? deadline_after_ns(to_ns(d)) : 0);
   }
@@ -124,6 +206,30 @@ class sending {
   template <class V>
   bool send_until(V&& v, std::int64_t deadline) const {
     const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, deadline); });
+    sent(s);
+    return s == chan_status::done;
+  }
+};
+
+/// The same for a channel of events: chan<void>.
+template <class Self>
+class sending<void, Self> {
+ public:
+  void send() const { sent(chan_send(core(), nullptr)); }
+  [[nodiscard]] bool try_send() const { return send_until(0); }
+  template <class Rep, class Period>
+  [[nodiscard]] bool send_for(std::chrono::duration<Rep, Period> d) const {
+    return send_until(d > d.zero() ? deadline_after_ns(to_ns(d)) : 0);
+  }
+  void close() const { chan_close(core()); }
+
+ private:
+  chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
+  static void sent(chan_status s) {
+    if (WEFT_UNLIKELY(s == chan_status::closed)) throw_closed_channel();
+  }
+  bool send_until(std::int64_t deadline) const {
+    const chan_status s = chan_send_until(core(), nullptr, deadline);
     sent(s);
     return s == chan_status::done;
   }
@@ -160,8 +266,32 @@ class receiving {
  private:
   chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
   result<T> recv_until(std::int64_t deadline) const {
-    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, deadline); }, [](T&& v) { return result<T>(std::move(v)); },
+    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, deadline); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
                             [](chan_status s) { return result<T>(to_errc(s)); });
+  }
+};
+
+/// The same for a channel of events.
+template <class Self>
+class receiving<void, Self> {
+ public:
+  /// False once the channel is closed and drained.
+  bool recv() const { return chan_recv(core(), nullptr) == chan_status::done; }
+  [[nodiscard]] result<void> try_recv() const { return recv_until(0); }
+  template <class Rep, class Period>
+  [[nodiscard]] result<void> recv_for(std::chrono::duration<Rep, Period> d) const {
+    if (d > d.zero()) return recv_until(deadline_after_ns(to_ns(d)));
+    result<void> r = recv_until(0);
+    if (!r && r.error() == errc::would_block) return errc::timed_out;
+    return r;
+  }
+
+ private:
+  chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
+  result<void> recv_until(std::int64_t deadline) const {
+    const chan_status s = chan_recv_until(core(), nullptr, deadline);
+    if (s == chan_status::done) return {};
+    return to_errc(s);
   }
 };
 
@@ -186,7 +316,7 @@ struct chan_access;
 
 }  // namespace detail
 
-/// Sends and receives.
+/// Sends and receives. chan<void> is a channel of events: send() and recv() take and give no value.
 template <class T>
 class chan : public detail::sending<T, chan<T>>, public detail::receiving<T, chan<T>>, public detail::chan_facts<chan<T>> {
  public:
@@ -272,53 +402,5 @@ class chan_iterator {
 };
 
 }  // namespace detail
-
-/// A channel of events without a value: send() and recv() take and give nothing else.
-template <>
-class chan<void> : public detail::chan_facts<chan<void>> {
- public:
-  constexpr chan() noexcept = default;
-  void send() const {
-    if (detail::chan_send(ref_.get(), nullptr) == detail::chan_status::closed) detail::throw_closed_channel();
-  }
-  [[nodiscard]] bool try_send() const { return send_until(0); }
-  template <class Rep, class Period>
-  [[nodiscard]] bool send_for(std::chrono::duration<Rep, Period> d) const {
-    return send_until(d > d.zero() ? detail::deadline_after_ns(detail::to_ns(d)) : 0);
-  }
-  /// False once the channel is closed and drained.
-  bool recv() const { return detail::chan_recv(ref_.get(), nullptr) == detail::chan_status::done; }
-  [[nodiscard]] result<void> try_recv() const { return recv_until(0); }
-  template <class Rep, class Period>
-  [[nodiscard]] result<void> recv_for(std::chrono::duration<Rep, Period> d) const {
-    if (d > d.zero()) return recv_until(detail::deadline_after_ns(detail::to_ns(d)));
-    result<void> r = recv_until(0);
-    if (!r && r.error() == errc::would_block) return errc::timed_out;
-    return r;
-  }
-  void close() const { detail::chan_close(ref_.get()); }
-
- private:
-  explicit chan(detail::chan_core* c) noexcept : ref_(c) {}
-  bool send_until(std::int64_t deadline) const {
-    const auto s = detail::chan_send_until(ref_.get(), nullptr, deadline);
-    if (s == detail::chan_status::closed) detail::throw_closed_channel();
-    return s == detail::chan_status::done;
-  }
-  result<void> recv_until(std::int64_t deadline) const {
-    const auto s = detail::chan_recv_until(ref_.get(), nullptr, deadline);
-    if (s == detail::chan_status::done) return {};
-    return detail::to_errc(s);
-  }
-  template <class U>
-  friend chan<U> make_chan(std::int64_t capacity);
-  friend detail::chan_facts<chan>;
-  friend detail::chan_access;
-  detail::chan_ref ref_;
-};
-template <>
-inline chan<void> make_chan<void>(std::int64_t capacity) {
-  return chan<void>(detail::chan_make(0, capacity, nullptr));
-}
 
 }  // namespace weft

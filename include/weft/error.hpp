@@ -66,7 +66,12 @@ template <class T>
 class [[nodiscard]] result {
  public:
   using value_type = T;
-  result(T value) : value_(std::move(value)) {}
+  result(T value)
+    requires(!std::is_same_v<T, std::error_code> && !std::is_same_v<T, errc>)
+      : value_(std::move(value)) {}
+  /// For a T that is itself an error: result<errc>(std::in_place, e).
+  template <class... Args>
+  explicit result(std::in_place_t, Args&&... args) : value_(std::in_place, std::forward<Args>(args)...) {}
   result(std::error_code why) noexcept : error_(why) {}
   result(errc why) noexcept : error_(make_error_code(why)) {}
 

@@ -1,6 +1,6 @@
 // go.hpp: starting a goroutine.
-// The function and its arguments are copied or moved onto the new goroutine's own stack, in the calling goroutine;
-// nothing is allocated once the processor's caches are warm. Source of the idea: Go's `go` statement (proc.go, newproc).
+// The function and its arguments are copied or moved into the new goroutine's record (up to 64 bytes) or onto its own stack, in
+// the calling goroutine; nothing is allocated once the processor's caches are warm. Source of the idea: Go's `go` statement (proc.go, newproc).
 #pragma once
 
 #include <concepts>
@@ -30,7 +30,7 @@ namespace detail {
 
 struct new_goroutine {
   g* gp;
-  void* closure;  // room on the top of its stack
+  void* closure;  // room for it
 };
 /// Takes a goroutine and its stack from the caches. Fatal when there is no memory for it.
 WEFT_API new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options);
@@ -92,7 +92,8 @@ void start(const go_options* options, F&& f, Args&&... args) {
 /// f and args are decay-copied now, by the caller; a copy that throws starts nothing. Use std::ref for a reference.
 /// An exception that leaves f ends the process (`panic: ...`, status 2). An empty std::function or null pointer is
 /// fatal ("go of nil func value"). Before run() it only queues.
-/// Parks:     no.    Threads: any.    Allocates: no, once a goroutine of that size has ended on this processor.
+/// Parks:     no, but lets others run when the caller's time slice of 10 ms is used up.    Threads: any.
+/// Allocates: no, once goroutines have ended on this processor.
 /// Example:   examples/hello.cpp
 template <class F, class... Args>
   requires(!std::is_same_v<std::remove_cvref_t<F>, go_options>)

@@ -31,7 +31,8 @@ class mutex {
     // [mo:mutex]
     return (s & (locked | starving)) == 0 && state_.compare_exchange_strong(s, s | locked, std::memory_order_acquire, std::memory_order_relaxed);
   }
-  /// Unlocks. Of a mutex that is not locked: fatal ("sync: unlock of unlocked mutex").    Parks: no.    Threads: any.
+  /// Unlocks. Of a mutex that is not locked: fatal ("sync: unlock of unlocked mutex").
+  /// Parks: no, but lets a waiter run that has waited for more than 1 ms.    Threads: any.
   void unlock() noexcept {
     std::uint32_t expected = locked;
     // [mo:mutex] release, pairs with the acquires of whoever locks next.

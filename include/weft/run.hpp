@@ -18,7 +18,7 @@ enum class at_exit_policy {
 
 /// What a deadlock of all goroutines leads to.
 enum class deadlock_policy {
-  automatic,  ///< fatal, unless the process has threads that are not weft's: then only a warning
+  automatic,  ///< fatal, unless the process has threads that are not weft's, which might end it
   fatal,
   warn,
   off,
@@ -30,15 +30,15 @@ struct run_options {
   deadlock_policy deadlock = deadlock_policy::automatic;
   std::string_view debug = {};  ///< settings as in WEFT_DEBUG, which is read after them and wins
   // What changes only speed and memory:
-  int procs = 0;                ///< how many goroutines run at once; 0: WEFT_PROCS, else CPUs, affinity and cgroup quota
-  std::size_t stack_size = 0;   ///< bytes of address space per goroutine, rounded up to a power of two; 0: 256 KiB
+  int procs = 0;                ///< how many goroutines run at once; 0: as in the last run(), else WEFT_PROCS, else CPUs, affinity and cgroup quota
+  std::size_t stack_size = 0;   ///< bytes of address space per goroutine, rounded up to a power of two; 0: 256 KiB. Counts in the first run()
 };
 
 namespace detail {
 WEFT_API int run_main(void (*call)(void*), void* arg, int* value, const run_options& options);
 }
 
-/// Runs f as goroutine 1 and returns its int (0 for void) when it returns.
+/// Runs f as a goroutine (number 1 in the first run) and returns its int (0 for void) when it returns.
 ///
 /// Exit hooks run first, latest registered first. Other goroutines are not waited for: they stay as they are, and go
 /// on in a later run(). If one of them cannot be stopped within a grace time, the process ends by _exit with the value.
@@ -64,8 +64,8 @@ int run(F&& f, int argc, char** argv, const run_options& options = {}) {
   return run([&] { return std::invoke(f, argc, argv); }, options);
 }
 
-/// Ends the process with this status: exit hooks, C's atexit handlers and stdio as std::exit does, other goroutines
-/// stopped where they are.    Threads: any.    Parks: no.
+/// Ends the process with this status: exit hooks, C's atexit handlers and stdio as std::exit does. Called by a goroutine, the
+/// others are stopped first, where they are.    Threads: any.    Parks: no.
 [[noreturn]] WEFT_API void exit(int status);
 /// Registers a hook that run() or exit() calls, latest first.    Threads: any.    Allocates: yes.
 WEFT_API void at_exit(std::function<void()> hook);
@@ -73,7 +73,8 @@ WEFT_API void at_exit(std::function<void()> hook);
 /// The number of processors: how many goroutines run at once.    Threads: any.    Parks: no.
 WEFT_API int procs() noexcept;
 /// Sets it when n is 1 or more, at most 1,024, and stops following the machine's; returns the previous value.
-/// Stops the scheduler for a moment.    Threads: any.    Parks: yes.
+/// Stops the scheduler for a moment. On a thread that is not a goroutine's it counts from the next run() on.
+/// Threads: any.    Parks: yes.
 WEFT_API int set_procs(int n);
 /// How many goroutines there are: those that were started and have not ended, main's included, weft's own not.
 WEFT_API int goroutines() noexcept;

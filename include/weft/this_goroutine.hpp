@@ -52,7 +52,7 @@ struct stack_use {
 WEFT_API stack_use stack_usage() noexcept;
 
 /// Waits at least d on the monotonic clock; zero or less returns at once, duration::max() never.
-/// Parks: yes.    Allocates: no.    Example: examples/hello.cpp
+/// Parks: yes.    Allocates: no.
 template <class Rep, class Period>
 void sleep_for(std::chrono::duration<Rep, Period> d) {
   if (d > d.zero()) detail::sleep_ns(detail::to_ns(d));
@@ -65,7 +65,8 @@ void sleep_until(std::chrono::time_point<Clock, Duration> t) {
 
 }  // namespace this_goroutine
 
-/// A safe point: lets another goroutine run when the scheduler asked for it. A test and a branch when it did not.
+/// A safe point: lets another goroutine run when the scheduler asked for it (now: when the world is to stop). A test and a
+/// branch when it did not.
 WEFT_API void poll();
 
 }  // namespace weft

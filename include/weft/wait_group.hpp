@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -28,15 +29,19 @@ class wait_group {
   /// Waits until the count is 0.    Parks: yes.    Threads: any.    Allocates: no.
   WEFT_API void wait();
 
-  /// Starts f(args...) as a goroutine that counts in this group. It is done also when f ends the goroutine; an exception
-  /// that leaves f ends the process before wait() returns.
+  /// Starts f(args...) as a goroutine that counts in this group. It is done when f has returned and what it
+  /// captured is destroyed; an exception that leaves f ends the process before wait() returns.
   template <class F, class... Args>
   void go(F&& f, Args&&... args) {
     add(1);
     try {
       weft::go(
           [this](std::decay_t<F>&& fn, std::decay_t<Args>&&... a) {
-            static_cast<void>(std::invoke(std::move(fn), std::move(a)...));
+            {  // what f captured is gone before wait() can return
+              auto f_here = std::move(fn);
+              std::tuple<std::decay_t<Args>...> args_here(std::move(a)...);
+              std::apply([&](auto&... x) { static_cast<void>(std::invoke(std::move(f_here), std::move(x)...)); }, args_here);
+            }
             done();
           },
           std::forward<F>(f), std::forward<Args>(args)...);

@@ -9,6 +9,7 @@
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
 #include <weft/run.hpp>
+#include <weft/select.hpp>
 #include <weft/stats.hpp>
 #include <weft/this_goroutine.hpp>
 #include <weft/wait_group.hpp>

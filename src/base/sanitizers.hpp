@@ -21,9 +21,16 @@
 
 #if WEFT_ASAN
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if WEFT_TSAN
 #include <sanitizer/tsan_interface.h>
+#endif
+
+#if defined(__clang__)
+#define WEFT_UNSANITIZED [[clang::disable_sanitizer_instrumentation]]
+#else
+#define WEFT_UNSANITIZED [[gnu::no_sanitize_address]]
 #endif
 
 namespace weft::sanitizers {
@@ -34,6 +41,8 @@ struct stack_state {
   void* fake_stack = nullptr;
   const void* bottom = nullptr;  // of a thread's own stack: learnt when it is left first
   std::size_t size = 0;
+  const char* root = nullptr;    // what is shown to the leak checker
+  std::size_t root_size = 0;
 #endif
 #if WEFT_TSAN
   void* fiber = nullptr;
@@ -43,7 +52,8 @@ struct stack_state {
 enum class leaving { for_now, for_good };
 
 /// Before a switch from one stack to another, with the other's bounds. Inlined: the ThreadSanitizer call must come from
-/// the very function that switches, or its record of calls goes out of step.
+/// the very function that switches, or its record of calls goes out of step. A stack that is left for good is left by a
+/// function that is WEFT_UNSANITIZED: nothing may follow on it that the sanitizers hear of, not even a return.
 [[gnu::always_inline]] inline void leave([[maybe_unused]] stack_state& from, [[maybe_unused]] stack_state& to,
                                          [[maybe_unused]] const void* to_bottom, [[maybe_unused]] std::size_t to_size,
                                          [[maybe_unused]] leaving how = leaving::for_now) noexcept {
@@ -51,7 +61,7 @@ enum class leaving { for_now, for_good };
   __sanitizer_start_switch_fiber(how == leaving::for_good ? nullptr : &from.fake_stack, to_bottom ? to_bottom : to.bottom, to_bottom ? to_size : to.size);
 #endif
 #if WEFT_TSAN
-  if (how == leaving::for_now) __tsan_switch_to_fiber(to.fiber, 0);
+  __tsan_switch_to_fiber(to.fiber, 0);
 #endif
 }
 
@@ -63,6 +73,27 @@ enum class leaving { for_now, for_good };
   __sanitizer_finish_switch_fiber(self.fake_stack, &bottom, &size);
   self.fake_stack = nullptr;
   if (thread_stack && !thread_stack->bottom) thread_stack->bottom = bottom, thread_stack->size = size;
+#endif
+}
+
+/// The leak checker knows what threads have on their stacks. What lies here is in use, too, until forget_root().
+inline void add_root([[maybe_unused]] stack_state& s, [[maybe_unused]] const void* from, [[maybe_unused]] const void* to) noexcept {
+#if WEFT_ASAN
+  s.root = static_cast<const char*>(from);
+  s.root_size = static_cast<std::size_t>(static_cast<const char*>(to) - s.root);
+  __lsan_register_root_region(s.root, s.root_size);
+#endif
+}
+inline void forget_root([[maybe_unused]] stack_state& s) noexcept {
+#if WEFT_ASAN
+  if (s.root) __lsan_unregister_root_region(s.root, s.root_size);
+  s.root = nullptr;
+#endif
+}
+/// The same for good.
+inline void add_root([[maybe_unused]] const void* at, [[maybe_unused]] std::size_t size) noexcept {
+#if WEFT_ASAN
+  __lsan_register_root_region(at, size);
 #endif
 }
 

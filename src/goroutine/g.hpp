@@ -47,13 +47,12 @@ struct alignas(64) g {
   atomic<g_status> status{g_status::idle};
   wait_reason why = wait_reason::none;
   std::uint8_t flags = 0;
-  bool must_exit = false;      // woken to unwind
   int saved_errno = 0;
   g* link = nullptr;           // the next on whatever list it is on
   g* older = nullptr;          // and the one before, on the global queue of those that have never run
   eh_globals eh;
   void* commit_arg = nullptr;  // for the commit of the park that is under way
-  void* wake_value = nullptr;  // from who made it ready: the sudog that was served, or null for a time-out
+  void* wake_value = nullptr;  // the sudog that was served, for who waits on several things at once: a select
   // Waiting on several things at once (a channel and a timer): who sets it from 0 to 1 wakes it.
   atomic<std::uint32_t> claimed{0};
   m* mp = nullptr;             // while running
@@ -66,7 +65,6 @@ struct alignas(64) g {
   std::uint64_t creator = 0;
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
-  std::int64_t waiting_since = 0;
   timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;

@@ -20,6 +20,7 @@ struct sudog {
   bool contested = false;        // gp waits on other things too: win gp->claimed before waking it
   bool success = false;          // woken by a value, not by close
   bool queued = false;
+  bool served = false;           // contested, and it was this entry by which gp was woken
 };
 
 inline void push_back(wait_list& l, sudog* s) noexcept {
@@ -54,7 +55,10 @@ inline sudog* dequeue(wait_list& l) noexcept {
     remove(l, s);
     // [mo:claim] acq_rel, pairs with the other wakers' exchange: exactly one of them wakes the goroutine. A loser leaves it
     // alone: the goroutine itself may be gone on as soon as the list's lock is free.
-    if (s->contested && s->gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) continue;
+    if (s->contested) {
+      if (s->gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) continue;
+      s->served = true;
+    }
     return s;
   }
 }

@@ -15,7 +15,6 @@ struct thread_state {
   m* mp;                // the M that this thread is, or null: a thread that weft did not make
   std::uint32_t locks;  // runtime locks held; a goroutine may not park with any ("schedule: holding locks")
   std::uint32_t ranks;  // which, with WEFT_SLOW_CHECKS
-  g* waiter;            // stands for a foreign thread where a goroutine would wait
 };
 
 extern "C" {

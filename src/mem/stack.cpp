@@ -30,6 +30,7 @@ os::guard_kind guards;                // guarded by pool_lock
 bool guards_known = false;            // guarded by pool_lock
 std::size_t mapping_guards_left = 0;  // guarded by pool_lock: how many more mprotect guards vm.max_map_count bears
 atomic<std::size_t> warm_total{0};    // a hint for stacks_trim()
+atomic<std::uint64_t> activity{0};
 atomic<std::uint64_t> mapped{0};
 atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // the range in which all regions lie
 
@@ -44,6 +45,7 @@ void learn_guards() noexcept {
 /// Before Linux 6.13 guards run out; what then protects is only -fstack-clash-protection's probing into a neighbour: say it.
 bool place_guard(char* at, int cls) noexcept {
   if (guards == os::guard_kind::mapping) {
+    lock_guard hold(pool_lock);
     if (mapping_guards_left == 0) return true;
     if (--mapping_guards_left == 0)
       error_text() << "weft: no more stack guards: half of vm.max_map_count is used; raise it (sysctl vm.max_map_count) or use Linux 6.13\n";
@@ -76,7 +78,6 @@ char* cut_fresh(size_class& c, int cls) noexcept {
     c.fresh = at;
     c.fresh_end = at + region;
   }
-  if (!place_guard(c.fresh, cls)) return nullptr;
   c.fresh += size;
   mapped.fetch_add(1, std::memory_order_relaxed);
   return c.fresh;
@@ -89,19 +90,24 @@ stack_memory stack_at(char* high, std::uint8_t cls) noexcept {
 }
 
 std::uint32_t stacks_take(std::uint8_t cls, char** highs, std::uint32_t n) noexcept {
-  lock_guard hold(pool_lock);
-  size_class& c = classes[cls];
-  if (!make_lists(c)) return 0;
-  std::uint32_t got = 0;
-  while (got < n && c.warm_count > 0) {
-    highs[got++] = c.warm[--c.warm_count];
-    warm_total.fetch_sub(1, std::memory_order_relaxed);
+  std::uint32_t got = 0, old;
+  {
+    lock_guard hold(pool_lock);
+    bump(activity);
+    size_class& c = classes[cls];
+    if (!make_lists(c)) return 0;
+    while (got < n && c.warm_count > 0) {
+      highs[got++] = c.warm[--c.warm_count];
+      warm_total.fetch_sub(1, std::memory_order_relaxed);
+    }
+    while (got < n && c.cold_count > 0) highs[got++] = c.cold[--c.cold_count];
+    for (old = got; got < n; got++)
+      if (!(highs[got] = cut_fresh(c, cls))) break;
   }
-  while (got < n && c.cold_count > 0) highs[got++] = c.cold[--c.cold_count];
-  while (got < n) {
-    char* high = cut_fresh(c, cls);
-    if (!high) break;
-    highs[got++] = high;
+  for (std::uint32_t i = old; i < got; i++) {  // not under the lock: a system call each
+    if (place_guard(highs[i] - (std::size_t{1} << cls), cls)) continue;
+    got = i;  // no memory for page tables, or too many mappings: those beyond are lost
+    break;
   }
   std::reverse(highs, highs + got);
   return got;
@@ -112,6 +118,7 @@ void stacks_give(std::uint8_t cls, char* const* highs, std::uint32_t n) noexcept
   size_class& c = classes[cls];
   for (std::uint32_t i = 0; i < n; i++) c.warm[c.warm_count++] = highs[i];
   warm_total.fetch_add(n, std::memory_order_relaxed);
+  bump(activity);
 }
 
 bool stacks_trim(std::uint32_t keep) noexcept {
@@ -151,6 +158,8 @@ bool stacks_trim(std::uint32_t keep) noexcept {
 
 std::size_t stack_guard_bytes(const stack_memory& s) noexcept { return guard_bytes(s.size_class); }
 
+std::size_t stacks_warm() noexcept { return warm_total.load(std::memory_order_relaxed); }
+std::uint64_t stacks_activity() noexcept { return activity.load(std::memory_order_relaxed); }
 std::uint64_t stacks_mapped() noexcept { return mapped.load(std::memory_order_relaxed); }
 
 bool is_stack_address(const void* address) noexcept {

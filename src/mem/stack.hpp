@@ -38,6 +38,10 @@ stack_memory stack_at(char* high, std::uint8_t size_class) noexcept;
 void stacks_give(std::uint8_t size_class, char* const* highs, std::uint32_t n) noexcept;
 /// Gives back the pages of free stacks beyond the `keep` warmest of each class: a bounded number. Whether there are more.
 bool stacks_trim(std::uint32_t keep) noexcept;
+/// How many free stacks have their pages, and a number that changes when stacks are taken or given: who sees it stand still
+/// for a while may trim.
+std::size_t stacks_warm() noexcept;
+std::uint64_t stacks_activity() noexcept;
 /// The size of the guard under it.
 std::size_t stack_guard_bytes(const stack_memory& s) noexcept;
 /// How many there are, in use or cached.

@@ -17,8 +17,23 @@ namespace weft::net {
 
 namespace {
 
+// connect() parks, so it may not name errno (design D5): these two do.
+
+// A socket on which connect() has begun; `under_way` when it has not ended yet. -1 with ec.
+[[gnu::noinline]] int begin_connect(const detail::socket_address& a, const dial_options& options, bool& under_way, std::error_code& ec) noexcept {
+  const int fd = ::socket(a.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return ec = {errno, std::system_category()}, -1;
+  const int on = 1;
+  if (options.no_delay && a.family() != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  under_way = ::connect(fd, a.get(), a.size) != 0;
+  if (!under_way || errno == EINPROGRESS || errno == EINTR) return fd;
+  ec = {errno, std::system_category()};
+  ::close(fd);
+  return -1;
+}
+
 // The result of a connect() that was under way.
-void pending_error(int fd, std::error_code& ec) noexcept {
+[[gnu::noinline]] void pending_error(int fd, std::error_code& ec) noexcept {
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
@@ -26,16 +41,9 @@ void pending_error(int fd, std::error_code& ec) noexcept {
 }
 
 stream connect(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, std::error_code& ec) {
-  const int fd = ::socket(a.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return ec = {errno, std::system_category()}, stream();
-  const int on = 1;
-  if (options.no_delay && a.family() != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  const bool under_way = ::connect(fd, a.get(), a.size) != 0;
-  if (under_way && errno != EINPROGRESS && errno != EINTR) {
-    ec = {errno, std::system_category()};
-    ::close(fd);
-    return {};
-  }
+  bool under_way = false;
+  const int fd = begin_connect(a, options, under_way, ec);
+  if (fd < 0) return {};
   auto s = detail::adopt(fd, network, ec);
   if (!s) return {};
   if (under_way) {

@@ -18,6 +18,14 @@
 
 namespace weft::net::detail {
 
+/// What a system call gave, or -errno. A function that parks may not name errno, whose address compilers keep over a change of
+/// threads (design D5).
+template <class Call>
+[[gnu::noinline]] ssize_t result_of(Call& call, int fd) {
+  const ssize_t n = call(fd);
+  return n >= 0 ? n : -errno;
+}
+
 class socket {
  public:
   /// Takes fd over. On failure ec is set, and fd is closed with the object.
@@ -40,18 +48,18 @@ class socket {
     drained_ = d == direction::read ? false : drained_;
     for (;;) {
       if (!check(d, ec)) return -1;
-      const ssize_t n = io(fd_);
+      const ssize_t n = result_of(io, fd_);
       if (n >= 0) return n;
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        ec = {errno, std::system_category()};
+      if (n == -EINTR) continue;
+      if (n != -EAGAIN && n != -EWOULDBLOCK) {
+        ec = {static_cast<int>(-n), std::system_category()};
         return -1;
       }
       if (!wait(d, ec)) return -1;
     }
   }
-  /// In the reader's turn: the stream is empty for now.
-  void set_drained() noexcept { drained_ = true; }
+  /// In the reader's turn, after a short read: the stream is empty for now. Only TCP promises that.
+  void set_drained() noexcept { drained_ = network_.starts_with("tcp"); }
 
   /// A turn in one direction, for operations of several calls.
   class turn {

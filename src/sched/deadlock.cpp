@@ -5,6 +5,8 @@
 
 #include <dirent.h>
 
+#include <climits>
+
 #include <weft/run.hpp>
 
 namespace weft {
@@ -13,7 +15,7 @@ namespace {
 
 int threads_of_process() noexcept {
   DIR* d = ::opendir("/proc/self/task");
-  if (!d) return 0;
+  if (!d) return INT_MAX;  // cannot tell: say nothing
   int n = 0;
   while (const dirent* e = ::readdir(d)) n += e->d_name[0] != '.';
   ::closedir(d);
@@ -39,20 +41,21 @@ void check_deadlock() noexcept {
     }
     return true;
   };
-  if (sched.deadlock == deadlock_policy::off) return;
+  const deadlock_policy policy = sched.deadlock.load(std::memory_order_relaxed);
+  if (policy == deadlock_policy::off) return;
   {
     lock_guard hold(sched.lock);
     if (!nothing_can_run()) return;
   }
-  if (sched.deadlock == deadlock_policy::automatic || sched.deadlock == deadlock_policy::warn) {
+  if (policy == deadlock_policy::automatic || policy == deadlock_policy::warn) {
     const std::int64_t now = os::now_ns();
     if (now < ask_again.load(std::memory_order_relaxed)) return;
     const bool others = threads_of_process() > sched.m_count.load(std::memory_order_relaxed);
     lock_guard hold(sched.lock);
     if (!nothing_can_run()) return;
-    if (others || sched.deadlock == deadlock_policy::warn) {
+    if (others || policy == deadlock_policy::warn) {
       ask_again.store(now + 1'000'000'000, std::memory_order_relaxed);
-      if (sched.deadlock == deadlock_policy::warn) error_text() << "weft: warning: all goroutines are asleep\n";
+      if (policy == deadlock_policy::warn) error_text() << "weft: warning: all goroutines are asleep\n";
       return;
     }
   }

@@ -13,7 +13,9 @@
 
 namespace weft {
 
-task_hooks_t task_hooks;
+extern "C++" {
+__attribute__((weak)) extern constinit const task_hooks_t task_hooks = {};
+}
 
 namespace {
 
@@ -148,11 +150,11 @@ std::uint64_t laps_of(const p* pp) noexcept {
 }
 
 // A P whose `next` is where it was and that has run nothing since the last look: its goroutine is busy with itself.
-p* stuck_p(const p* pp, glimpse* seen) noexcept {
+p* stuck_p(const p* pp, glimpse* seen, int from) noexcept {
   p* stuck = nullptr;
-  const int n = std::min(sched.procs.load(std::memory_order_relaxed), watched_ps);
-  for (int i = 0; i < n; i++) {
-    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+  const int procs = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < std::min(procs, watched_ps); i++) {
+    p* other = sched.ps[(from + i) % procs].load(std::memory_order_acquire);  // [mo:procs]
     if (!other || other == pp) continue;
     const glimpse now{other->queue.peek_next(), laps_of(other)};
     if (now.next && now.next == seen[i].next && now.laps == seen[i].laps) stuck = other;
@@ -179,18 +181,19 @@ enum class verdict : std::uint8_t { search, sleep };
 // by a system call of the submitter. So after wake-ups in vain the naps are more; each is about as long as a wake-up takes.
 verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
   glimpse seen[watched_ps];
-  static_cast<void>(stuck_p(pp, seen));
+  const int from = static_cast<int>(mp->random.below(max_procs));  // of more Ps than it can watch, others each time
+  static_cast<void>(stuck_p(pp, seen, from));
   const int naps = mp->vain_wakeups < 2 ? 1 : 20;
   for (int nap = 0; nap < naps; nap++) {
-    if (sched.stopping.load(std::memory_order_relaxed) || pp->attention.load(std::memory_order_relaxed) != 0) return verdict::search;
+    if (sched.stopping.load(std::memory_order_relaxed) || (pp->attention.load(std::memory_order_relaxed) & ~attention_chaos) != 0) return verdict::search;
     if (sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed) <= 1) return verdict::sleep;  // nobody else runs
     const timespec pause{0, 40'000};
     ::nanosleep(&pause, nullptr);
     if (something_to_steal(pp)) return verdict::search;
-    if (p* victim = stuck_p(pp, seen)) {
+    if (p* victim = stuck_p(pp, seen, from)) {
       const stealing announced;
       g* gp = victim->queue.peek_next();
-      if (gp && gp == seen[victim->id].next && victim->queue.owner_knows() && victim->queue.steal_next_if(gp)) {
+      if (gp && victim->queue.owner_knows() && victim->queue.steal_next_if(gp)) {
         taken = stolen_one(pp, s, gp);
         return verdict::search;
       }
@@ -229,34 +232,33 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
     mp->spinning = false;
     const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
     WEFT_INVARIANT(before > 0, "find_runnable: negative count of spinning Ms", before);
-    barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
-    p* again = nullptr;
-    if (sched.global.size() != 0) {
-      lock_guard hold(sched.lock);
-      if (sched.global.size() != 0) again = get_idle_p_locked();
-    }
-    if (!again) again = look_again_for_work();
-    if (again) {
-      acquirep(mp, again);
-      begin_spinning(mp);
-      return after_sleep::search;
-    }
+  }
+  barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
+  p* again = nullptr;
+  if (sched.global.size() != 0) {
+    lock_guard hold(sched.lock);
+    if (sched.global.size() != 0) again = get_idle_p_locked();
+  }
+  if (!again) again = look_again_for_work();
+  if (again) {
+    acquirep(mp, again);
+    begin_spinning(mp);
+    return after_sleep::search;
   }
   const std::int64_t until = earliest_timer();
   if ((until != timer_heap::never || netpoll_waiters() > 0) && !sched.stopping.load(std::memory_order_relaxed)) {
     const std::int64_t last = sched.last_poll.exchange(0, std::memory_order_seq_cst);  // [mo:poller]
     if (last != 0) {
-      const bool more_to_trim = stacks_trim(warm_stacks);  // the program is idle: give memory back, a piece at a time
       // [mo:poller] seq_cst: this store, then the look at the timers in the next lines; add_timer() does it the other way round.
       sched.poll_until.store(until, std::memory_order_seq_cst);
+      const std::int64_t until_trim = give_memory_back(mp, os::now_ns());
       const std::int64_t now = os::now_ns();
       const std::int64_t soonest = std::min(until, earliest_timer());
       std::int64_t delay = soonest == timer_heap::never ? os::forever_ns : std::max<std::int64_t>(soonest - now, 0);
-      if (more_to_trim) delay = std::min<std::int64_t>(delay, 1'000'000);
+      delay = std::min(delay, until_trim);
       g_list list = netpoll(delay);
       sched.poll_until.store(0, std::memory_order_relaxed);
       sched.last_poll.store(os::now_ns(), std::memory_order_seq_cst);  // [mo:poller]
-      p* again = nullptr;
       {
         lock_guard hold(sched.lock);
         again = get_idle_p_locked();
@@ -266,10 +268,13 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
       } else {
         acquirep(mp, again);
         bump(again->count.polls);
-        if (!list.empty()) {
-          inject(list);
-        } else if (was_spinning) {
-          begin_spinning(mp);
+        inject(list);
+        // The timer that it slept for is on some P: run it here. As a searcher we would find it too, and then wake the next one.
+        const std::int64_t now_due = os::now_ns();
+        const int n = sched.procs.load(std::memory_order_relaxed);
+        for (int i = 0; i < n; i++) {
+          p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+          if (other && other->timers.earliest() <= now_due) run_timers(other, mp->pp, now_due);
         }
         return after_sleep::search;
       }

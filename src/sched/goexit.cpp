@@ -18,14 +18,20 @@ bool commit_dead(g* gp) noexcept {
   return true;
 }
 
-}  // namespace
-
-extern "C" {
-
 struct next_context {
   void* sp;
   commit_fn commit;
 };
+
+[[gnu::noinline]] next_context choose_next(m* mp, g* gp) noexcept {
+  WEFT_INVARIANT(self()->locks == 0, "goexit: holding locks");
+  g* next = gp->flags & g_main ? nullptr : short_lap(mp, mp->pp, gp, holding::nothing);
+  return {change_over(mp, gp, next), &commit_dead};
+}
+
+}  // namespace
+
+extern "C" {
 
 [[gnu::visibility("hidden")]] g* weft_goroutine_main(commit_fn commit, g* from);
 [[gnu::visibility("hidden")]] next_context weft_goexit1(g* gp);
@@ -40,23 +46,12 @@ g* weft_goroutine_main(commit_fn commit, g* from) {
   return gp;
 }
 
-next_context weft_goexit1(g* gp) {
+WEFT_UNSANITIZED next_context weft_goexit1(g* gp) {
   m* mp = self()->mp;
-  WEFT_INVARIANT(self()->locks == 0, "goexit: holding locks");
-  g* next = gp->flags & g_main ? nullptr : short_lap(mp, mp->pp, gp);
-  void* load = change_over(mp, gp, next, sanitizers::leaving::for_good);
-#if WEFT_TSAN
-  gp->wake_value = next ? next->sanitizer.fiber : mp->g0_sanitizer.fiber;
-#endif
-  return {load, &commit_dead};
+  const next_context next = choose_next(mp, gp);
+  tell_sanitizers(mp, gp, mp->curg, sanitizers::leaving::for_good);
+  return next;
 }
-
-#if WEFT_TSAN
-// Called right before the jump: the call that tells ThreadSanitizer must be the last thing on this stack.
-[[gnu::visibility("hidden"), clang::disable_sanitizer_instrumentation]] void weft_goexit_tsan(g* gp) {
-  __tsan_switch_to_fiber(gp->wake_value, 0);
-}
-#endif
 }
 
 }  // namespace weft

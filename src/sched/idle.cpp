@@ -53,7 +53,7 @@ void* thread_main(void* arg) {
   mp->next_p = nullptr;
   schedule(mp);
   self()->mp = nullptr;
-  drop_signal_stack();
+  drop_signal_stack(mp);
   std::free(mp);
   return nullptr;
 }
@@ -169,9 +169,20 @@ void startm(p* pp, bool spinning) noexcept {
   else newm(pp, spinning);
 }
 
+std::int64_t give_memory_back(m* mp, std::int64_t now) noexcept {
+  constexpr std::uint32_t keep = 2048;  // 8 MiB of a page each
+  constexpr std::int64_t after_ns = 200'000'000, pace_ns = 500'000;
+  if (stacks_warm() <= keep) return os::forever_ns;
+  if (const std::uint64_t activity = stacks_activity(); activity != mp->stacks_seen) {
+    mp->stacks_seen = activity;
+    mp->stacks_still_at = now;
+  }
+  if (const std::int64_t left = mp->stacks_still_at + after_ns - now; left > 0) return left;
+  return stacks_trim(keep) ? pace_ns : os::forever_ns;
+}
+
 void stopm(m* mp) noexcept {
   WEFT_INVARIANT(mp->pp == nullptr && !mp->spinning, "stopm: holding a P, or spinning");
-  bool more_to_trim = stacks_trim(warm_stacks);
   mp->parked.clear();
   const std::int64_t slept_at = os::now_ns();
   mp->vain_wakeups = slept_at - mp->slept_at < soon_ns ? static_cast<std::uint8_t>(std::min(mp->vain_wakeups + 1, 100)) : 0;
@@ -182,11 +193,9 @@ void stopm(m* mp) noexcept {
   }
   check_deadlock();
   for (;;) {
-    if (mp->parked.sleep_for(more_to_trim ? 2'000'000 : idle_thread_ns)) break;
-    if (more_to_trim) {
-      more_to_trim = stacks_trim(warm_stacks);
-      continue;
-    }
+    const std::int64_t until_trim = give_memory_back(mp, os::now_ns());
+    if (mp->parked.sleep_for(std::min(until_trim, idle_thread_ns))) break;
+    if (until_trim < idle_thread_ns) continue;
     check_deadlock();  // again: a thread may have been about to end at the first look
     if (mp->is_main) continue;
     lock_guard hold(sched.lock);
@@ -213,7 +222,7 @@ void wake_poller(std::int64_t when, who_else otherwise) noexcept {
   // last_poll. At least one sees the other.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (sched.last_poll.load(std::memory_order_seq_cst) == 0) {
-    const std::int64_t until = sched.poll_until.load(std::memory_order_seq_cst);
+    const std::int64_t until = sched.poll_until.load(std::memory_order_seq_cst);  // [mo:poller]
     if (until == 0 || until > when) netpoll_break();
   } else if (otherwise == who_else::a_searcher) {
     wakep();

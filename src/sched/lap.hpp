@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "sched/sched.hpp"
+#include "work/thieves.hpp"
 
 namespace weft {
 
@@ -36,7 +37,6 @@ void acquirep(m* mp, p* pp) noexcept;
 [[nodiscard]] p* releasep(m* mp) noexcept;
 void put_idle_p_locked(p* pp) noexcept;
 [[nodiscard]] p* get_idle_p_locked() noexcept;
-void stop_spinning(m* mp) noexcept;
 /// A timer was added that is due at `when`: the thread that waits in the poller, if there is one, must not sleep past it. With
 /// no such thread and no P of the caller's to look at it, a searcher is started.
 enum class who_else : std::uint8_t { nobody, a_searcher };
@@ -45,7 +45,10 @@ void wake_poller(std::int64_t when, who_else otherwise) noexcept;
 bool take_from_idle_list(m* mp) noexcept;
 /// Between making work visible and looking for who could take it (idle.cpp): whoever goes to sleep has put a barrier on all
 /// threads between its announcement and its last look, so here the compiler's is enough.
-[[gnu::always_inline]] inline void fence_after_submit() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+[[gnu::always_inline]] inline void fence_after_submit() noexcept {
+  if (__builtin_expect(thieves.no_membarrier, 0)) std::atomic_thread_fence(std::memory_order_seq_cst);
+  else std::atomic_signal_fence(std::memory_order_seq_cst);
+}  // [mo:idle]
 
 // deadlock.cpp
 void check_deadlock() noexcept;
@@ -57,6 +60,11 @@ class stopped_world {
   ~stopped_world();
   stopped_world(const stopped_world&) = delete;
 };
+/// Only one at a time may stop the world.
+[[nodiscard]] bool try_become_stopper() noexcept;
+void no_longer_stopper() noexcept;
+/// This M goes on without its P.
+void give_up_p(m* mp) noexcept;
 /// This M's P is wanted: gives it up and sleeps until the world goes on.
 void stop_here(m* mp) noexcept;
 void begin_stop_locked(m* mp) noexcept;
@@ -79,8 +87,9 @@ std::uint64_t fresh_id() noexcept;
 void bind_stack(p* pp, g* gp) noexcept;
 /// A goroutine has ended: its stack and its record go to the caches.
 void free_g(p* pp, g* gp) noexcept;
-/// How many free stacks keep their pages while the program is idle.
-inline constexpr std::uint32_t warm_stacks = 2048;
+/// An idle M gives pages of free stacks back, when none has been taken for a while: a bounded number at a time. How long it may
+/// sleep until it should be called again; forever_ns when there is nothing to give.
+std::int64_t give_memory_back(m* mp, std::int64_t now) noexcept;
 /// Calls f for every G there ever was. They change while it looks.
 void for_each_g(void (*f)(g*, void*), void* arg) noexcept;
 

@@ -44,6 +44,7 @@ g* make_g() noexcept {
     if (slab == max_slabs) fatal("too many goroutines");
     void* memory = os::reserve(slab_gs * sizeof(g), 4096);
     if (!memory) fatal("out of memory: goroutines");
+    sanitizers::add_root(memory, slab_gs * sizeof(g));
     slabs[slab].store(static_cast<g*>(memory), std::memory_order_relaxed);
   }
   g* gp = ::new (static_cast<void*>(slabs[slab].load(std::memory_order_relaxed) + n % slab_gs)) g();
@@ -126,7 +127,7 @@ void give_back(p* pp, g* gp) noexcept {
 stack_memory take_stack(p* pp, std::uint8_t cls) noexcept {
   char* one = nullptr;
   if (pp && cls == sched.stack_size_class) {
-    pp->stack_count = stacks_take(cls, pp->stacks, p::stack_cache / 2);
+    if (pp->stack_count == 0) pp->stack_count = stacks_take(cls, pp->stacks, p::stack_cache / 2);
     if (pp->stack_count > 0) one = pp->stacks[--pp->stack_count];
   } else if (stacks_take(cls, &one, 1) == 0) {
     one = nullptr;
@@ -227,6 +228,13 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   } else {
     gp->stack = take_stack(pp, gp->stack.size_class);
     const auto top = reinterpret_cast<std::uintptr_t>(gp->stack.top());
+    // Room for the closure and as much again, and never less than a few pages, to run in.
+    if (closure_size > gp->stack.size() / 2) {
+      begin_report();
+      error_text() << "runtime: a goroutine's arguments take " << static_cast<std::uint64_t>(closure_size) << " bytes, its stack has "
+                   << static_cast<std::uint64_t>(gp->stack.size()) << ": pass a pointer, or raise go_options.stack_size\n";
+      fatal("closure does not fit onto its stack");
+    }
     gp->closure = reinterpret_cast<void*>((top - closure_size) & ~(std::uintptr_t{closure_align < 16 ? 16 : closure_align} - 1));
     gp->sp = arch::forge(gp->closure);
   }
@@ -247,7 +255,10 @@ void go_commit(g* gp, void (*run)(void*)) noexcept {
   }
   wakep();
   // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
-  if (pp && __builtin_expect(--pp->laps_left == 0, 0) && mp->curg) end_of_slice(pp);
+  if (pp && mp->curg) {
+    if (__builtin_expect(pp->laps_left <= 1, 0)) end_of_slice(pp);
+    else pp->laps_left--;
+  }
 }
 
 void go_abandon(g* gp) noexcept {

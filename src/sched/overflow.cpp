@@ -45,23 +45,27 @@ void install_overflow_report() noexcept {
   ::sigaction(SIGBUS, &action, &previous[1]);
 }
 
-void use_signal_stack() noexcept {
+void use_signal_stack(m* mp) noexcept {
   stack_t now{};
   if (::sigaltstack(nullptr, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0) return;  // this thread has one already
   // Registers of the largest vector units need more than SIGSTKSZ once promised.
-  const std::size_t size = 32 * 1024 + ::getauxval(AT_MINSIGSTKSZ);
-  void* memory = os::reserve((size + os::page_size() - 1) & ~(os::page_size() - 1), os::page_size());
-  if (!memory) return;
+  const std::size_t size = (32 * 1024 + ::getauxval(AT_MINSIGSTKSZ) + os::page_size() - 1) & ~(os::page_size() - 1);
+  if (!mp->signal_stack) mp->signal_stack = os::reserve(size, os::page_size());
+  if (!mp->signal_stack) return;
+  mp->signal_stack_bytes = size;
   stack_t s{};
-  s.ss_sp = memory;
+  s.ss_sp = mp->signal_stack;
   s.ss_size = size;
   ::sigaltstack(&s, nullptr);
 }
 
-void drop_signal_stack() noexcept {
+void drop_signal_stack(m* mp) noexcept {
+  if (!mp->signal_stack) return;
   stack_t now{}, none{};
   none.ss_flags = SS_DISABLE;
-  if (::sigaltstack(&none, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0) os::unmap(now.ss_sp, (now.ss_size + os::page_size() - 1) & ~(os::page_size() - 1));
+  if (::sigaltstack(nullptr, &now) == 0 && now.ss_sp == mp->signal_stack) ::sigaltstack(&none, nullptr);
+  os::unmap(mp->signal_stack, mp->signal_stack_bytes);
+  mp->signal_stack = nullptr;
 }
 
 }  // namespace weft

@@ -60,8 +60,8 @@ std::uint64_t id() noexcept {
 stack_use stack_usage() noexcept {
   const g* gp = current_g();
   if (!gp) return {0, 0};
-  const char here = 0;
-  return {static_cast<std::size_t>(gp->stack.high - &here), gp->stack.size()};
+  const auto* here = static_cast<const char*>(__builtin_frame_address(0));  // a local may lie in AddressSanitizer's own memory
+  return {static_cast<std::size_t>(gp->stack.high - here), gp->stack.size()};
 }
 
 }  // namespace this_goroutine
@@ -77,6 +77,7 @@ bool yield_commit(g* gp) noexcept {
   } else if (!pp->queue.try_put(gp)) {
     put_back(pp, gp);
   }
+  if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
   return true;
 }
 
@@ -90,9 +91,9 @@ context_switch yield_begin() {
   }
   g* gp = mp->curg;
   p* pp = mp->pp;
-  g* next = short_lap(mp, pp, gp);
+  g* next = short_lap(mp, pp, gp, holding::nothing);
   // Alone on this P, and nothing else asked for: go on.
-  if (!next && pp->laps_left != 0 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return {nullptr, nullptr};
+  if (!next && pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return {nullptr, nullptr};
 #if WEFT_ASAN || WEFT_TSAN
   leave_stack(mp, gp, next, &yield_commit);  // the sanitizers' calls must be made by the function that switches
   return {nullptr, nullptr};

@@ -19,6 +19,7 @@ namespace weft {
 namespace {
 
 std::terminate_handler previous_handler = nullptr;
+const g* reporting = nullptr;  // whose panic is being printed, so that the list of the others leaves it out
 
 void print_demangled(error_text& out, const char* symbol) noexcept {
   int status = 0;
@@ -73,6 +74,7 @@ void print_header(error_text& out, const g* gp, std::string_view status) noexcep
   g* gp = current_g();
   if (!gp && previous_handler) previous_handler();
   begin_report();
+  reporting = gp;
   error_text out;
   // The stack of caught exceptions, newest first: what was being handled, and on top what nobody caught.
   constexpr int most = 8;
@@ -110,7 +112,7 @@ void dump_goroutines(error_text& out) noexcept {
   struct context {
     error_text& out;
     const g* skip;
-  } c{out, nullptr};
+  } c{out, reporting};
   for_each_g(
       [](g* gp, void* arg) {
         auto& [o, skip] = *static_cast<context*>(arg);

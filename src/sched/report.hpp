@@ -3,6 +3,8 @@
 
 namespace weft {
 
+struct m;
+
 /// Installs the terminate handler and the dump of goroutines. Once.
 void install_reports() noexcept;
 
@@ -10,7 +12,7 @@ void install_reports() noexcept;
 /// Stack overflows of goroutines are reported from now on. Once.
 void install_overflow_report() noexcept;
 /// Gives the calling thread a stack for signals, and takes it away again before the thread ends.
-void use_signal_stack() noexcept;
-void drop_signal_stack() noexcept;
+void use_signal_stack(m* mp) noexcept;
+void drop_signal_stack(m* mp) noexcept;
 
 }  // namespace weft

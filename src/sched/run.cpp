@@ -62,6 +62,7 @@ void flush_what_is_free() noexcept {
 
 /// Stops all Ps, then waits until every M but this one sleeps. False when one does not within the grace time.
 bool bring_to_rest(m* mp) noexcept {
+  // The caller is the stopper; run() gives that up when it goes on.
   {
     lock_guard hold(sched.lock);
     begin_stop_locked(mp);
@@ -69,15 +70,38 @@ bool bring_to_rest(m* mp) noexcept {
   if (!wait_until_stopped(grace_ns)) return false;
   const std::int64_t until = os::now_ns() + grace_ns;
   for (;;) {
-    const int self_too = mp ? 1 : 0;
-    if (sched.idle_m_count.load(std::memory_order_relaxed) + self_too >= sched.m_count.load(std::memory_order_relaxed)) return true;
+    {
+      lock_guard hold(sched.lock);
+      if (sched.idle_m_count.load(std::memory_order_relaxed) + 1 >= sched.m_count.load(std::memory_order_relaxed)) return true;
+    }
     if (os::now_ns() > until) return false;
     if (sched.last_poll.load(std::memory_order_relaxed) == 0) netpoll_break();
     ::usleep(20);
   }
 }
 
+// The world is at rest: what the goroutines own that are parked now is no leak, until run() goes on with them.
+void show_leak_checker([[maybe_unused]] m* mp) noexcept {
+#if WEFT_ASAN
+  for_each_g(
+      [](g* gp, void*) {
+        const g_status s = gp->status.load(std::memory_order_acquire);  // [mo:status]
+        if ((s == g_status::waiting || s == g_status::runnable) && gp->stack.low) sanitizers::add_root(gp->sanitizer, gp->sp, gp->stack.high);
+      },
+      nullptr);
+  // A goroutine that calls exit() stands on its own stack, and main's locals are on this one.
+  if (mp->curg) sanitizers::add_root(mp->g0_sanitizer, mp->g0_sp, static_cast<const char*>(mp->g0_sanitizer.bottom) + mp->g0_sanitizer.size);
+#endif
+}
+void hide_from_leak_checker() noexcept {
+#if WEFT_ASAN
+  for_each_g([](g* gp, void*) { sanitizers::forget_root(gp->sanitizer); }, nullptr);
+#endif
+}
+
 int exit_value = 0;
+
+arch::fp_environment standard_fp;  // as it was when run() was first called
 
 // noinline, and by address: no code that switches stacks may know these.
 [[gnu::noinline]] void learn_thread_locals(m* mp) noexcept {
@@ -91,7 +115,9 @@ void bind_thread(m* mp) noexcept {
   self()->mp = mp;
   mp->thread = pthread_self();
   learn_thread_locals(mp);
-  use_signal_stack();
+  use_signal_stack(mp);
+  arch::load_fp(standard_fp);  // a new thread inherits what the goroutine that made it had set
+  mp->g0_sanitizer = {};  // a later run() may be called by another thread
 #if WEFT_TSAN
   mp->g0_sanitizer.fiber = __tsan_get_current_fiber();
 #endif
@@ -99,10 +125,15 @@ void bind_thread(m* mp) noexcept {
 
 void main_ended(m* mp) noexcept {
   mp->main_ended = false;
+  if (!try_become_stopper()) {  // somebody else stops the world just now, and may wait for our P
+    give_up_p(mp);
+    while (!try_become_stopper()) ::usleep(20);
+  }
   if (!bring_to_rest(mp)) {
     flush_what_is_free();
     ::_exit(exit_value);
   }
+  show_leak_checker(mp);
   if (mp->pp) static_cast<void>(releasep(mp));
   if (mp->is_main) return;
   m* main_m = sched.main_m;
@@ -118,6 +149,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   if (sched.running.exchange(true, std::memory_order_acquire)) fatal("run: called inside run(), or beside another");  // [mo:run]
   static m* mp = nullptr;
   if (!mp) {
+    standard_fp = arch::save_fp();
     install_reports();
     install_overflow_report();
     init_thieves();
@@ -130,9 +162,10 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   }
   read_settings(options.debug, "run_options.debug");
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
-  sched.deadlock = options.deadlock;
+  sched.deadlock.store(options.deadlock, std::memory_order_relaxed);  // published with the Ps, by start_the_world()
   sched.ending.store(false, std::memory_order_relaxed);
   exit_value = 0;
+  hide_from_leak_checker();
   mp->random = random_source(sched.seed);
   sched.m_count.fetch_add(1, std::memory_order_relaxed);
   bind_thread(mp);
@@ -146,6 +179,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   }
   acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
   start_the_world();
+  no_longer_stopper();  // it was whoever ended the last run()
 
   struct main_closure {
     void (*call)(void*);
@@ -171,6 +205,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
 
   schedule(mp);
 
+  drop_signal_stack(mp);
   self()->mp = nullptr;
   sched.m_count.fetch_sub(1, std::memory_order_relaxed);
   sched.running.store(false, std::memory_order_release);  // [mo:run]
@@ -185,10 +220,14 @@ void exit(int status) {
   if (sched.running.load(std::memory_order_relaxed) && mp) {
     sched.ending.store(true, std::memory_order_relaxed);
     exit_value = status;
+    while (!try_become_stopper()) this_goroutine::yield();
     if (!bring_to_rest(mp)) {
       flush_what_is_free();
       ::_exit(status);
     }
+    show_leak_checker(mp);
+    static_cast<void>(releasep(mp));
+    self()->mp = nullptr;  // static destructors run on a foreign thread from here on
   }
   std::exit(status);
 }

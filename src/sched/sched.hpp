@@ -78,11 +78,15 @@ struct alignas(64) m {
   bool spinning = false;    // searches for work
   std::uint8_t vain_wakeups = 0;  // times in a row that it was woken soon after it had gone to sleep, and found nothing
   std::int64_t slept_at = 0;
+  std::uint64_t stacks_seen = 0;   // give_memory_back(): stacks_activity() at the last look,
+  std::int64_t stacks_still_at = 0;  // and since when it has stood still
   bool is_main = false;     // the thread that called run()
   bool main_ended = false;  // main's goroutine has just ended here
   random_source random;
   sanitizers::stack_state g0_sanitizer;
   arch::fp_environment fp{};  // as the thread had it
+  void* signal_stack = nullptr;  // our own, if the thread had none
+  std::size_t signal_stack_bytes = 0;
 
   // Guarded by sched.lock.
   note parked;
@@ -131,7 +135,7 @@ struct scheduler {
   atomic<bool> running{false};
   atomic<bool> ending{false};          // main's function has returned
   m* main_m = nullptr;
-  deadlock_policy deadlock = deadlock_policy::automatic;
+  atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> wanted_procs{0};         // set_procs() before run()
 
   // Chaos mode: WEFT_DEBUG=chaos=SEED.

@@ -15,7 +15,7 @@ namespace weft {
 
 namespace {
 
-atomic<bool> someone_stops{false};  // one at a time; the others go on running until it is their turn
+atomic<bool> stopper{false};  // one at a time; the others go on running until it is their turn
 
 void raise_all(std::uint32_t bits) noexcept {
   const int n = sched.procs.load(std::memory_order_relaxed);
@@ -48,6 +48,7 @@ void clear_out_locked(p* pp, p* heir) noexcept {
     sched.free_gs = gp;
   }
   pp->free_count = 0;
+  sched.free_hint.store(1, std::memory_order_relaxed);
   stacks_give(sched.stack_size_class, pp->stacks, pp->stack_count);
   pp->stack_count = 0;
   pp->status.store(p::state::dead, std::memory_order_relaxed);
@@ -83,8 +84,12 @@ bool wait_until_stopped(std::int64_t limit_ns) noexcept {
   return true;
 }
 
+bool try_become_stopper() noexcept { return !stopper.exchange(true, std::memory_order_acquire); }  // [mo:stopper]
+// [mo:stopper] release, pairs with the acquire above.
+void no_longer_stopper() noexcept { stopper.store(false, std::memory_order_release); }
+
 stopped_world::stopped_world() noexcept {
-  while (someone_stops.exchange(true, std::memory_order_acquire)) this_goroutine::yield();  // [mo:stopper]
+  while (!try_become_stopper()) this_goroutine::yield();
   {
     lock_guard hold(sched.lock);
     begin_stop_locked(self()->mp);
@@ -94,8 +99,18 @@ stopped_world::stopped_world() noexcept {
 
 stopped_world::~stopped_world() {
   start_the_world();
-  someone_stops.store(false, std::memory_order_release);  // [mo:stopper] pairs with the acquire in the constructor
+  no_longer_stopper();
 }
+
+namespace {
+
+void p_stopped_locked(p* pp) noexcept {
+  WEFT_INVARIANT(sched.stop_wait > 0, "stop: more Ps than there are", sched.stop_wait);
+  pp->status.store(p::state::stopped, std::memory_order_relaxed);
+  if (--sched.stop_wait == 0) sched.stopped.wake();
+}
+
+}  // namespace
 
 void stop_here(m* mp) noexcept {
   if (mp->spinning) {
@@ -105,11 +120,21 @@ void stop_here(m* mp) noexcept {
   p* pp = releasep(mp);
   {
     lock_guard hold(sched.lock);
-    WEFT_INVARIANT(sched.stop_wait > 0, "stop: more Ps than there are", sched.stop_wait);
-    pp->status.store(p::state::stopped, std::memory_order_relaxed);
-    if (--sched.stop_wait == 0) sched.stopped.wake();
+    p_stopped_locked(pp);
   }
   stopm(mp);
+}
+
+void give_up_p(m* mp) noexcept {
+  p* pp = releasep(mp);
+  bool has_work = false;
+  {
+    lock_guard hold(sched.lock);
+    if (sched.stopping.load(std::memory_order_relaxed)) p_stopped_locked(pp);
+    else if (pp->queue.empty()) put_idle_p_locked(pp);
+    else has_work = true;
+  }
+  if (has_work) startm(pp, false);
 }
 
 void resize_procs_locked(m* mp, int n) noexcept {

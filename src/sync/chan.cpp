@@ -1,44 +1,17 @@
-// sync/chan.cpp: the untyped channel. Source: Go's chan.go.
-// Invariants, under the lock
-//   C1  of the two wait lists at least one is empty (but for a goroutine that waits on both, in a select).
-//   C2  buffered: values in the buffer mean that no receiver waits; a free slot means that no sender waits.
-// A value goes straight from a sender to a receiver that waits: into its frame, which cannot go away before ready().
+// sync/chan.cpp: the operations of one channel. Source: Go's chan.go.
+#include "sync/chan.hpp"
+
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
-#include <weft/detail/chan_core.hpp>
 #include <weft/error.hpp>
 
-#include "goroutine/sudog.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
 
 namespace weft::detail {
 
-struct chan_core {
-  ranked_lock<rank::channel> lock;
-  std::uint32_t element_size;
-  std::size_t capacity;
-  std::size_t count = 0;      // in the buffer
-  std::size_t send_at = 0, recv_at = 0;
-  wait_list receivers, senders;
-  bool closed = false;
-  bool orphan = false;        // no handle is left, only who waits
-  drop_fn drop;
-  atomic<std::uint32_t> refs{1};
-
-  char* slot(std::size_t i) noexcept { return reinterpret_cast<char*>(this + 1) + i * element_size; }
-  void advance(std::size_t& at) const noexcept { at = at + 1 == capacity ? 0 : at + 1; }
-};
-
 namespace {
-
-// Elements of a word are most of all there are; an inlined move beats a call of memcpy by 2 ns.
-[[gnu::always_inline]] inline void copy(const chan_core* c, void* to, const void* from) noexcept {
-  if (__builtin_expect(c->element_size == 8, 1)) std::memcpy(to, from, 8);
-  else if (c->element_size != 0) std::memcpy(to, from, c->element_size);
-}
 
 bool commit_unlock(g* gp) noexcept {
   static_cast<chan_core*>(gp->commit_arg)->lock.unlock();
@@ -46,13 +19,6 @@ bool commit_unlock(g* gp) noexcept {
 }
 
 bool commit_forever(g*) noexcept { return true; }
-
-void destroy(chan_core* c) noexcept {
-  if (c->drop)
-    for (; c->count > 0; c->count--, c->advance(c->recv_at)) c->drop(c->slot(c->recv_at));
-  c->~chan_core();
-  std::free(c);
-}
 
 // A nil channel: nobody will ever come.
 chan_status wait_for_ever(wait_reason why, std::int64_t deadline) {
@@ -66,6 +32,11 @@ chan_status wait_for_ever(wait_reason why, std::int64_t deadline) {
   return chan_status::timed_out;
 }
 
+struct chan_hold {
+  chan_core* c;
+  ~chan_hold() { chan_release(c); }
+};
+
 // The lock is held: waits on `list` with the element at `element`; the lock is released once this stack is left.
 [[gnu::always_inline]] inline chan_status wait_on(chan_core* c, wait_list& list, void* element, wait_reason why, std::int64_t deadline) {
   sudog s;
@@ -75,13 +46,13 @@ chan_status wait_for_ever(wait_reason why, std::int64_t deadline) {
   if (__builtin_expect(deadline != no_deadline, 0)) {
     s.contested = true;
     begin_contest(s.gp);
+    chan_add_ref(c);  // a time-out needs the channel, whatever becomes of its handles meanwhile
+    const chan_hold hold{c};
     push_back(list, &s);
     if (!park_until(s.gp, &commit_unlock, c, why, deadline)) {
       c->lock.lock();
       if (s.queued) remove(list, &s);
-      const bool last = c->orphan && !c->receivers.first && !c->senders.first;
       c->lock.unlock();
-      if (last) destroy(c);
       return chan_status::timed_out;
     }
   } else {
@@ -95,72 +66,33 @@ chan_status wait_for_ever(wait_reason why, std::int64_t deadline) {
 [[gnu::always_inline]] inline chan_status send(chan_core* c, const void* element, std::int64_t deadline) {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_send_nil, deadline);
   c->lock.lock();
-  if (__builtin_expect(c->closed, 0)) {
-    c->lock.unlock();
-    return chan_status::closed;
-  }
-  if (sudog* s = dequeue(c->receivers)) {
-    copy(c, s->element, element);
-    s->success = true;
-    g* gp = s->gp;
-    c->lock.unlock();
-    ready(gp);
-    return chan_status::done;
-  }
-  if (c->count < c->capacity) {
-    copy(c, c->slot(c->send_at), element);
-    c->advance(c->send_at);
-    c->count++;
-    c->lock.unlock();
-    return chan_status::done;
-  }
-  if (deadline == 0) {
-    c->lock.unlock();
-    return chan_status::would_block;
-  }
-  return wait_on(c, c->senders, const_cast<void*>(element), wait_reason::chan_send, deadline);
+  g* served;
+  const chan_status now = send_locked(c, element, served);
+  if (now == chan_status::would_block && deadline != 0) return wait_on(c, c->senders, const_cast<void*>(element), wait_reason::chan_send, deadline);
+  c->lock.unlock();
+  if (served) ready(served);
+  return now;
 }
 
 [[gnu::always_inline]] inline chan_status recv(chan_core* c, void* element, std::int64_t deadline) {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_receive_nil, deadline);
   c->lock.lock();
-  if (c->count > 0) {
-    copy(c, element, c->slot(c->recv_at));
-    if (sudog* s = dequeue(c->senders)) {  // the buffer was full: the first who waits fills the slot, at the tail
-      copy(c, c->slot(c->recv_at), s->element);
-      c->advance(c->recv_at);
-      c->send_at = c->recv_at;
-      s->success = true;
-      g* gp = s->gp;
-      c->lock.unlock();
-      ready(gp);
-      return chan_status::done;
-    }
-    c->advance(c->recv_at);
-    c->count--;
-    c->lock.unlock();
-    return chan_status::done;
-  }
-  if (sudog* s = dequeue(c->senders)) {
-    copy(c, element, s->element);
-    s->success = true;
-    g* gp = s->gp;
-    c->lock.unlock();
-    ready(gp);
-    return chan_status::done;
-  }
-  if (__builtin_expect(c->closed, 0)) {
-    c->lock.unlock();
-    return chan_status::closed;
-  }
-  if (deadline == 0) {
-    c->lock.unlock();
-    return chan_status::would_block;
-  }
-  return wait_on(c, c->receivers, element, wait_reason::chan_receive, deadline);
+  g* served;
+  const chan_status now = recv_locked(c, element, served);
+  if (now == chan_status::would_block && deadline != 0) return wait_on(c, c->receivers, element, wait_reason::chan_receive, deadline);
+  c->lock.unlock();
+  if (served) ready(served);
+  return now;
 }
 
 }  // namespace
+
+void destroy(chan_core* c) noexcept {
+  if (c->drop)
+    for (; c->count > 0; c->count--, c->advance(c->recv_at)) c->drop(c->slot(c->recv_at));
+  c->~chan_core();
+  std::free(c);
+}
 
 chan_core* chan_make(std::size_t element_size, std::int64_t capacity, drop_fn drop) {
   constexpr auto most = static_cast<std::size_t>(PTRDIFF_MAX) - sizeof(chan_core);
@@ -178,14 +110,14 @@ chan_core* chan_make(std::size_t element_size, std::int64_t capacity, drop_fn dr
 void chan_add_ref(chan_core* c) noexcept { c->refs.fetch_add(1, std::memory_order_relaxed); }
 
 void chan_release(chan_core* c) noexcept {
-  // [mo:chan.refs] acq_rel: all that was done through other handles is done before the end. Alone: no locked instruction.
-  if (c->refs.load(std::memory_order_acquire) != 1 && c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // All that was done through other handles is done before the end. Alone: no locked instruction.
+  if (c->refs.load(std::memory_order_acquire) != 1 &&               // [mo:chan.refs] pairs with the release half below
+      c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;  // [mo:chan.refs]
   c->lock.lock();
-  // Who still waits can never be woken by a value, but may by its deadline: the last of them destroys the channel.
   c->orphan = true;
-  const bool waited_for = c->receivers.first || c->senders.first;
+  const bool last = is_abandoned(c);
   c->lock.unlock();
-  if (!waited_for) destroy(c);
+  if (last) destroy(c);  // else the last of the selects does, or somebody waits for ever, and the channel with it
 }
 
 chan_status chan_send(chan_core* c, const void* element) { return send(c, element, no_deadline); }

@@ -41,18 +41,12 @@ struct alignas(64) tasks_of_p {
 
 tasks_of_p* of(p* pp) noexcept { return static_cast<tasks_of_p*>(pp->tasks.load(std::memory_order_acquire)); }  // [mo:tasks]
 
-g* take(p* own) noexcept;
-g* steal(p* victim) noexcept;
-bool any(p* pp) noexcept;
-void leave(p* from, p* heir) noexcept;
-
 tasks_of_p* of_mine(p* pp) noexcept {
   if (tasks_of_p* t = of(pp)) return t;
   void* memory = std::aligned_alloc(alignof(tasks_of_p), sizeof(tasks_of_p));
   if (!memory) fatal("out of memory: tasks");
   auto* t = ::new (memory) tasks_of_p();
   pp->tasks.store(t, std::memory_order_release);  // [mo:tasks]
-  task_hooks = {&take, &steal, &any, &leave};
   return t;
 }
 
@@ -160,10 +154,11 @@ bool claim_this(task_base* t) noexcept {
   }
 }
 
-// Room for a call on this stack: else a chain of tasks, each joining the next, would end it.
+// Room for a call on this stack: half of what the task would have as a goroutine of its own. Else a chain of tasks, each
+// joining the next, would end the stack, and a task that needs much would fail or not by chance.
 bool has_room(const g* gp) noexcept {
-  const char here = 0;
-  return &here - gp->stack.low > static_cast<std::ptrdiff_t>(gp->stack.size() / 4);
+  const auto* here = static_cast<const char*>(__builtin_frame_address(0));  // a local may lie in AddressSanitizer's own memory
+  return here - gp->stack.low >= (std::ptrdiff_t{1} << sched.stack_size_class) / 2;
 }
 
 bool commit_join(g* gp) noexcept {
@@ -177,9 +172,15 @@ bool commit_join(g* gp) noexcept {
 }
 
 }  // namespace
+}  // namespace weft::detail
 
-void* task_alloc(std::size_t size) {
+constinit const weft::task_hooks_t weft::task_hooks = {&detail::take, &detail::steal, &detail::any, &detail::leave};
+
+namespace weft::detail {
+
+void* task_alloc(std::size_t size, std::size_t align) {
   const std::size_t cls = (size - 1) / class_bytes;
+  if (align > alignof(std::max_align_t)) return ::operator new(size, std::align_val_t(align));
   if (cls < classes) {
     if (p* pp = current_p()) {
       tasks_of_p* l = of_mine(pp);
@@ -196,8 +197,9 @@ void* task_alloc(std::size_t size) {
   return memory;
 }
 
-void task_free(void* memory, std::size_t size) noexcept {
+void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
   const std::size_t cls = (size - 1) / class_bytes;
+  if (align > alignof(std::max_align_t)) return ::operator delete(memory, std::align_val_t(align));
   if (cls < classes) {
     if (p* pp = current_p()) {
       tasks_of_p* l = of_mine(pp);
@@ -281,11 +283,12 @@ void task_detach(task_base* t) noexcept {
 }
 
 void task_unref(task_base* t) noexcept {
-  // [mo:task.refs] Alone, as after an inlined join: no locked instruction.
-  if (t->refs.load(std::memory_order_acquire) != 1 && t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  const std::size_t size = t->size;
+  // Alone, as after an inlined join: no locked instruction.
+  if (t->refs.load(std::memory_order_acquire) != 1 &&               // [mo:task.refs] pairs with the release half below
+      t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;  // [mo:task.refs]
+  const std::size_t size = t->size, align = t->align;
   t->destroy(t);
-  task_free(t, size);
+  task_free(t, size, align);
 }
 
 }  // namespace weft::detail

@@ -1,4 +1,5 @@
 // time/sleep.cpp: a goroutine that waits for a time: its own timer in its P's heap.
+#include <algorithm>
 #include <ctime>
 
 #include <weft/this_goroutine.hpp>
@@ -12,7 +13,8 @@ namespace weft {
 namespace {
 
 bool commit_sleep(g* gp) noexcept {
-  self()->mp->pp->timers.add(&gp->sleep_timer);
+  const std::int64_t when = gp->sleep_timer.when;  // once it is queued, it may fire and gp go on
+  if (self()->mp->pp->timers.add(&gp->sleep_timer, timer_heap::removal::never)) wake_poller(when, who_else::nobody);
   return true;
 }
 
@@ -32,7 +34,7 @@ void sleep_ns(std::int64_t ns) {
     }
     return;
   }
-  gp->sleep_timer.when = deadline_after_ns(ns);
+  gp->sleep_timer.when = std::min(deadline_after_ns(ns), timer_heap::never - 1);  // as long as it may be, it is a timer
   gp->sleep_timer.arg = gp;
   gp->sleep_timer.fire = [](timer* t, g_list& woken) noexcept { woken.push_back(static_cast<g*>(t->arg)); };
   park(&commit_sleep, nullptr, wait_reason::sleep);

@@ -39,10 +39,12 @@ class global_runq {
   /// The one that has waited longest: of those that have run before, or, each `fresh_turn_ns`, of those that have not.
   [[nodiscard]] g* get_oldest(std::int64_t now) noexcept {
     g* gp = nullptr;
-    if (fresh_.empty() || now - last_fresh_turn_ < fresh_turn_ns) {
+    if (fresh_.empty() || now - last_fresh_turn_ < fresh_turn_ns || (was_fresh_turn_ && !waiting_.empty())) {
+      was_fresh_turn_ = false;
       gp = waiting_.pop_front();
     } else {
       last_fresh_turn_ = now;
+      was_fresh_turn_ = true;  // where looks are seldom, the two kinds alternate
       gp = fresh_.last;
       fresh_.last = gp->older;
       if (fresh_.last) fresh_.last->link = nullptr;
@@ -73,6 +75,7 @@ class global_runq {
   g_list waiting_, fresh_;
   static constexpr std::int64_t fresh_turn_ns = 100'000;
   std::int64_t last_fresh_turn_ = 0;
+  bool was_fresh_turn_ = false;
   atomic<std::uint32_t> size_{0};
 };
 

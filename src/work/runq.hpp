@@ -164,7 +164,7 @@ class runq {
   /// Between alone() and leave() the owner has the queue for itself, if alone() said so.
   [[gnu::always_inline]] bool alone() noexcept {
     busy_.store(1, std::memory_order_relaxed);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // [mo:thieves] pairs with barrier_on_all_threads()
     // [mo:thieves] acquire: with 0, what the last thief took is seen.
     return thieves.count.load(std::memory_order_acquire) == 0;
   }

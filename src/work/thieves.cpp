@@ -1,26 +1,24 @@
 // work/thieves.cpp: see thieves.hpp.
 #include "work/thieves.hpp"
 
+#include "base/throw.hpp"
 #include "os/membarrier.hpp"
 
 namespace weft {
 
 thieves_t thieves;
 
-namespace {
-bool have_membarrier = false;
-}
-
 void init_thieves() noexcept {
   static bool once = false;
   if (once) return;
   once = true;
-  have_membarrier = os::register_membarrier() && os::membarrier();
-  if (have_membarrier) thieves.count.fetch_sub(1, std::memory_order_release);  // [mo:thieves]
+  thieves.no_membarrier = !os::register_membarrier() || !os::membarrier();
+  if (!thieves.no_membarrier) thieves.count.fetch_sub(1, std::memory_order_release);  // [mo:thieves]
 }
 
 void barrier_on_all_threads() noexcept {
-  if (!have_membarrier || !os::membarrier()) std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (thieves.no_membarrier) std::atomic_thread_fence(std::memory_order_seq_cst);
+  else if (!os::membarrier()) fatal("membarrier failed, which had worked before");  // a sandbox entered after run()?
 }
 
 }  // namespace weft

@@ -24,7 +24,8 @@ inline constexpr bool model_build =
 
 /// How many threads may be stealing, in a cache line that is only read while there are none.
 struct alignas(64) thieves_t {
-  atomic<int> count{1};  // until init_thieves() has found that owners can do without
+  atomic<int> count{1};       // until init_thieves() has found that owners can do without
+  bool no_membarrier = true;  // set once, before the first P runs
 };
 extern thieves_t thieves;
 

@@ -9,7 +9,7 @@ namespace weft {
 
 void timer_heap::place(std::uint32_t i, entry e) noexcept {
   entries_[i] = e;
-  e.t->position = i;
+  if ((e.tagged & 1) == 0) e.get()->position = i;
 }
 
 void timer_heap::up(std::uint32_t i, entry e) noexcept {
@@ -37,7 +37,7 @@ void timer_heap::down(std::uint32_t i, entry e) noexcept {
 }
 
 void timer_heap::take(std::uint32_t i) noexcept {
-  entries_[i].t->heap.store(nullptr, std::memory_order_release);  // [mo:timers.heap] our last touch of the timer
+  entries_[i].get()->heap.store(nullptr, std::memory_order_release);  // [mo:timers.heap] our last touch of the timer
   const entry last = entries_[--size_];
   if (i == size_) return;
   if (i > 0 && last.when < entries_[(i - 1) / 4].when) up(i, last);
@@ -57,12 +57,12 @@ void timer_heap::grow() noexcept {
   capacity_ = more;
 }
 
-bool timer_heap::add(timer* t) noexcept {
+bool timer_heap::add(timer* t, removal r) noexcept {
   lock_guard hold(lock_);
   if (size_ == capacity_) grow();
   t->heap.store(this, std::memory_order_release);  // [mo:timers.heap]
-  up(size_++, {t->when, t});
-  if (t->position != 0) return false;
+  up(size_++, entry(t, r));
+  if (entries_[0].get() != t) return false;
   publish();
   return true;
 }
@@ -88,7 +88,7 @@ std::uint32_t timer_heap::run(std::int64_t now, g_list& woken) noexcept {
   std::uint32_t fired = 0;
   lock_guard hold(lock_);
   while (size_ > 0 && entries_[0].when <= now) {
-    timer* t = entries_[0].t;
+    timer* t = entries_[0].get();
     const auto fire = t->fire;
     fire(t, woken);
     take(0);
@@ -99,25 +99,18 @@ std::uint32_t timer_heap::run(std::int64_t now, g_list& woken) noexcept {
 }
 
 void timer_heap::move_to(timer_heap& other) noexcept {
-  // One lock at a time (they are of one rank): entries go over in a private array.
-  entry* entries;
-  std::uint32_t size;
-  {
-    lock_guard hold(lock_);
-    entries = std::exchange(entries_, nullptr);
-    size = std::exchange(size_, 0);
-    capacity_ = 0;
-    publish();
-    // Between here and the other heap a remove() finds this heap and a stale position. Only the stopped world moves timers.
-  }
-  lock_guard hold(other.lock_);
-  for (std::uint32_t i = 0; i < size; i++) {
+  // Both locks: a foreign thread, which no stop of the world stops, may remove one of them meanwhile.
+  lock_guard hold(lock_);
+  other.lock_.lock_second();
+  for (std::uint32_t i = 0; i < size_; i++) {
     if (other.size_ == other.capacity_) other.grow();
-    entries[i].t->heap.store(&other, std::memory_order_release);  // [mo:timers.heap]
-    other.up(other.size_++, entries[i]);
+    entries_[i].get()->heap.store(&other, std::memory_order_release);  // [mo:timers.heap]
+    other.up(other.size_++, entries_[i]);
   }
+  size_ = 0;
+  publish();
   other.publish();
-  std::free(entries);
+  other.lock_.unlock_second();
 }
 
 }  // namespace weft

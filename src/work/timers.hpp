@@ -17,7 +17,10 @@ class timer_heap {
   static constexpr std::int64_t never = INT64_MAX;
 
   /// Queues t, which is in no heap. True when it is now the earliest. Any thread. Allocates when the heap grows.
-  bool add(timer* t) noexcept;
+  /// One that is never removed need not know its place in the heap; so moving it about touches no memory of its owner, which
+  /// for a million sleepers is most of the cost.
+  enum class removal : std::uint8_t { possible, never };
+  bool add(timer* t, removal r = removal::possible) noexcept;
   /// Takes t out of whatever heap it is in; false when it is in none: it has fired, or was never added. Any thread.
   static bool remove(timer* t) noexcept;
   /// Fires all that are due and appends who woke to `woken`; returns how many fired. Any thread.
@@ -32,8 +35,11 @@ class timer_heap {
 
  private:
   struct entry {
-    std::int64_t when;  // beside the pointer: comparing touches no timer
-    timer* t;
+    std::int64_t when;      // beside the pointer: comparing touches no timer
+    std::uintptr_t tagged;  // the timer; bit 0: it does not know its place
+    entry() = default;
+    entry(timer* t, removal r) noexcept : when(t->when), tagged(reinterpret_cast<std::uintptr_t>(t) | (r == removal::never)) {}
+    [[nodiscard]] timer* get() const noexcept { return reinterpret_cast<timer*>(tagged & ~std::uintptr_t{1}); }
   };
   void place(std::uint32_t i, entry e) noexcept;
   void up(std::uint32_t i, entry e) noexcept;

@@ -1,5 +1,4 @@
 // deadlock_test.cpp: nobody runs and nobody can wake anybody: the report, its states and its status.
-// DEADLOCK-01 needs select.
 // weft-test: emulated=0
 #include <cstdio>
 #include <string>
@@ -18,6 +17,35 @@ void expect_deadlock(const char* scenario, const std::string& state) {
   EXPECT_LT(steady::now() - start, limit(5s)) << scenario;
 }
 }  // namespace
+
+WEFT_CHILD(select_nothing) {
+  return weft::run([] { weft::select(); });
+}
+WEFT_CHILD(selector_of_nothing) {
+  return weft::run([] {
+    weft::selector s;
+    s.wait();
+  });
+}
+WEFT_CHILD(select_nil) {
+  return weft::run([] {
+    const weft::chan<int> a, b;
+    weft::select(weft::on_recv(a), weft::on_send(b, 1));
+  });
+}
+WEFT_CHILD(select_for_ever) {
+  return weft::run([] {
+    const auto a = weft::make_chan<int>(), b = weft::make_chan<int>();
+    weft::select(weft::on_recv(a), weft::on_send(b, 1));
+  });
+}
+// DEADLOCK-01, SELECT-04
+TEST(deadlock, in_a_select_is_reported_with_its_state) {
+  expect_deadlock("select_nothing", "select (no cases)");
+  expect_deadlock("selector_of_nothing", "select (no cases)");
+  expect_deadlock("select_nil", "select");
+  expect_deadlock("select_for_ever", "select");
+}
 
 WEFT_CHILD(receive_for_ever) {
   return weft::run([] { static_cast<void>(weft::make_chan<int>().recv()); });

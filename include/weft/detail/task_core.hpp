@@ -19,8 +19,8 @@ namespace weft::detail {
 struct sudog;
 struct task_base;
 
-WEFT_API void* task_alloc(std::size_t size);
-WEFT_API void task_free(void* memory, std::size_t size) noexcept;
+WEFT_API void* task_alloc(std::size_t size, std::size_t align);
+WEFT_API void task_free(void* memory, std::size_t size, std::size_t align) noexcept;
 WEFT_API void task_start(task_base* t) noexcept;
 WEFT_API void task_join(task_base* t);
 WEFT_API bool task_is_done(const task_base* t) noexcept;
@@ -31,7 +31,7 @@ WEFT_API void task_unref(task_base* t) noexcept;
 struct task_base {
   using run_fn = void (*)(task_base*);
   using destroy_fn = void (*)(task_base*) noexcept;
-  task_base(run_fn r, destroy_fn d, std::uint32_t bytes) noexcept : run(r), destroy(d), size(bytes) {}
+  task_base(run_fn r, destroy_fn d, std::uint32_t bytes, std::uint32_t alignment) noexcept : run(r), destroy(d), size(bytes), align(alignment) {}
 
   std::atomic<std::uint32_t> state{0};  // bits of src/task/task.cpp
   std::atomic<std::uint32_t> refs{2};   // the handle, and who runs it
@@ -40,7 +40,7 @@ struct task_base {
   task_base* newer = nullptr;
   run_fn run;  // calls the function; stores what it returned
   destroy_fn destroy;
-  std::uint32_t size;
+  std::uint32_t size, align;
   std::uint64_t creator = 0;
   std::exception_ptr error;
   sudog* waiter = nullptr;
@@ -68,21 +68,24 @@ struct task_state final : task_result<std::invoke_result_t<F, Args...>> {
 
   template <class G, class... As>
   explicit task_state(G&& g, As&&... as)
-      : task_result<result_type>(&call, &destroy_this, sizeof(task_state)), f(std::forward<G>(g)), args(std::forward<As>(as)...) {}
+      : task_result<result_type>(&call, &destroy_this, sizeof(task_state), alignof(task_state)), work(std::in_place, std::forward<G>(g), std::forward<As>(as)...) {}
 
   static void call(task_base* self) {
     auto* s = static_cast<task_state*>(self);
+    struct drop_work {  // what the task captured is gone before join() can return, whichever way it ends
+      task_state* s;
+      ~drop_work() { s->work.reset(); }
+    } drop{s};
     std::apply(
-        [&](auto&... a) {
-          if constexpr (std::is_void_v<result_type>) std::invoke(std::move(s->f), std::move(a)...);
-          else s->value.emplace(std::invoke(std::move(s->f), std::move(a)...));
+        [&](auto& f, auto&... a) {
+          if constexpr (std::is_void_v<result_type>) std::invoke(std::move(f), std::move(a)...);
+          else s->value.emplace(std::invoke(std::move(f), std::move(a)...));
         },
-        s->args);
+        *s->work);
   }
   static void destroy_this(task_base* self) noexcept { static_cast<task_state*>(self)->~task_state(); }
 
-  [[no_unique_address]] F f;
-  [[no_unique_address]] std::tuple<Args...> args;
+  std::optional<std::tuple<F, Args...>> work;
 };
 
 }  // namespace weft::detail

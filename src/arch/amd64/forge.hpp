@@ -14,7 +14,8 @@ inline void* forge(void* top) noexcept {
   auto* sp = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15});
   *--sp = 0;  // where a return address would be: unwinders that follow frame pointers stop here
   *--sp = 0;
-  *--sp = 0;  // the frame pointer
+  *--sp = 0;  // rbp
+  *--sp = 0;  // rbx
   *--sp = reinterpret_cast<std::uintptr_t>(&weft_gostart);
   return sp;
 }

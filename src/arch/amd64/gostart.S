@@ -2,8 +2,6 @@
 // arch::forge made, with commit in rdx and the goroutine that was left in rcx. The function that it calls returns to
 // weft_goexit, the forged return address of Go's goexit. Unwinders end here: there is no return address.
 
-#include "base/sanitizers_asm.h"
-
     .text
     .globl  weft_gostart
     .hidden weft_gostart
@@ -13,6 +11,7 @@ weft_gostart:
     .cfi_startproc
     .cfi_undefined rip
     endbr64
+    popq    %rbx
     popq    %rbp                        // 0: the end for those who follow frame pointers
     movq    %rdx, %rdi
     movq    %rcx, %rsi
@@ -23,14 +22,6 @@ weft_goexit:
     movq    %rax, %rbx
     movq    %rax, %rdi
     call    weft_goexit1                // (g): rax = the stack pointer to go on with, rdx = the commit that frees g
-#if WEFT_TSAN
-    movq    %rax, %r12
-    movq    %rdx, %r13
-    movq    %rbx, %rdi
-    call    weft_goexit_tsan
-    movq    %r12, %rax
-    movq    %r13, %rdx
-#endif
     movq    %rbx, %rcx
     movq    %rax, %rsp
     popq    %rax

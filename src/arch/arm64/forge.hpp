@@ -13,8 +13,8 @@ extern "C" void weft_gostart();  // gostart.S
 inline void* forge(void* top) noexcept {
   auto* sp = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15});
   *--sp = 0;
-  *--sp = 0;
-  *--sp = 0;  // the frame pointer
+  *--sp = 0;  // x19
+  *--sp = 0;  // x29
   *--sp = reinterpret_cast<std::uintptr_t>(&weft_gostart);
   return sp;
 }

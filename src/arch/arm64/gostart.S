@@ -2,8 +2,6 @@
 // arch::forge made, with commit in x2 and the goroutine that was left in x3. The function that it calls returns to
 // weft_goexit, the forged return address of Go's goexit. Unwinders end here: there is no return address.
 
-#include "base/sanitizers_asm.h"
-
     .text
     .globl  weft_gostart
     .hidden weft_gostart
@@ -22,18 +20,11 @@ weft_gostart:
 weft_goexit:
     mov     x19, x0
     bl      weft_goexit1                // (g): x0 = the stack pointer to go on with, x1 = the commit that frees g
-#if WEFT_TSAN
-    mov     x20, x0
-    mov     x21, x1
-    mov     x0, x19
-    bl      weft_goexit_tsan
-    mov     x0, x20
-    mov     x1, x21
-#endif
     mov     x2, x1
     mov     x3, x19
     mov     sp, x0
-    ldp     x16, x29, [sp], #16
+    ldr     x19, [sp, #16]
+    ldp     x16, x29, [sp], #32
     br      x16                         // a jump: calls and returns of this stack are balanced
     .cfi_endproc
     .size   weft_gostart, . - weft_gostart
