@@ -49,10 +49,18 @@ void timer_heap::publish() noexcept {
   earliest_.store(size_ > 0 ? entries_[0].when : never, std::memory_order_release);
 }
 
+// The four children of an entry lie in one cache line: entry 1 starts one.
 void timer_heap::grow() noexcept {
-  const std::uint32_t more = capacity_ ? capacity_ * 2 : 64;
-  auto* bigger = static_cast<entry*>(std::realloc(entries_, more * sizeof(entry)));
-  if (!bigger) fatal("out of memory: timers");
+  constexpr std::size_t line = 64, before = line / sizeof(entry) - 1;
+  static_assert(sizeof(entry) * 4 == line);
+  const std::uint32_t more = capacity_ ? capacity_ * 2 : 60;
+  void* memory = std::aligned_alloc(line, (before + more + 1) * sizeof(entry) / line * line + line);
+  if (!memory) fatal("out of memory: timers");
+  auto* bigger = static_cast<entry*>(memory) + before;
+  if (entries_) {
+    std::copy(entries_, entries_ + size_, bigger);
+    std::free(entries_ - before);
+  }
   entries_ = bigger;
   capacity_ = more;
 }
