@@ -210,6 +210,13 @@ void begin_spinning(m* mp) noexcept {
   sched.need_spinning.store(false, std::memory_order_relaxed);
 }
 
+// Chaos mode makes the windows of the protocols wide.
+void chaos_delay(m* mp) noexcept {
+  if (__builtin_expect(!sched.chaos, 1) || !mp->random.one_in(4)) return;
+  const timespec pause{0, static_cast<long>(mp->random.below(100'000))};
+  ::nanosleep(&pause, nullptr);
+}
+
 enum class after_sleep { search, end };
 
 // Nothing anywhere. Gives the P up, makes sure once more that nothing came, blocks in the poller if nobody does, else sleeps.
@@ -233,7 +240,9 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
     const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
     WEFT_INVARIANT(before > 0, "find_runnable: negative count of spinning Ms", before);
   }
+  chaos_delay(mp);
   barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
+  chaos_delay(mp);
   p* again = nullptr;
   if (sched.global.size() != 0) {
     lock_guard hold(sched.lock);

@@ -23,7 +23,14 @@ void put_back(p* pp, g* gp) noexcept {
 }
 
 void put_next(p* pp, g* gp) noexcept {
-  if (__builtin_expect(sched.chaos, 0) && self()->mp->random.one_in(2)) return put_back(pp, gp);
+  if (__builtin_expect(sched.chaos, 0)) {
+    const std::uint32_t choice = self()->mp->random.below(8);
+    if (choice < 4) return put_back(pp, gp);  // not next
+    if (choice == 4) {                        // and perhaps on another P
+      lock_guard hold(sched.lock);
+      return sched.global.put(gp);
+    }
+  }
   if (g* kicked = pp->queue.exchange_next(gp)) put_back(pp, kicked);
 }
 

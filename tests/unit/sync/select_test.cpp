@@ -47,13 +47,14 @@ void give_way() {
 }  // namespace
 
 #if !defined(WEFT_TEST_TSAN) && !defined(WEFT_TEST_ASAN)
-void* operator new(std::size_t n) {
+// Not inlined, or g++ compares a new expression with free().
+[[gnu::noinline]] void* operator new(std::size_t n) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* p = std::malloc(n ? n : 1)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 #endif
 
 // SELECT-01. A choice that prefers anybody starves the others for ever.
