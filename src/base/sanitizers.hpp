@@ -97,6 +97,19 @@ inline void add_root([[maybe_unused]] const void* at, [[maybe_unused]] std::size
 #endif
 }
 
+/// What one thread gives to the kernel and another gets back from it is in order, but ThreadSanitizer does not see it when the
+/// system call is made without libc's wrapper (epoll_pwait2).
+inline void give_to_kernel([[maybe_unused]] void* at) noexcept {
+#if WEFT_TSAN
+  __tsan_release(at);
+#endif
+}
+inline void got_from_kernel([[maybe_unused]] void* at) noexcept {
+#if WEFT_TSAN
+  __tsan_acquire(at);
+#endif
+}
+
 inline void* make_fiber() noexcept {
 #if WEFT_TSAN
   return __tsan_create_fiber(0);

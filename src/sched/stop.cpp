@@ -157,7 +157,6 @@ void resize_procs_locked(m* mp, int n) noexcept {
 
 void start_the_world() noexcept {
   m* mp = self()->mp;
-  g_list none;
   p* with_work = nullptr;
   {
     lock_guard hold(sched.lock);

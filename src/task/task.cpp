@@ -21,8 +21,8 @@ namespace weft::detail {
 
 namespace {
 
-// task_base::state
-constexpr std::uint32_t unstarted = 0, started = 1, done = 2, waited_for = 4, detached = 8;
+// task_base::state: 0 while it is unstarted
+constexpr std::uint32_t started = 1, done = 2, waited_for = 4, detached = 8;
 
 constexpr std::size_t class_bytes = 64, classes = 4, cached = 64;  // blocks of 64, 128, 192, 256 bytes
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <new>
 
+#include "base/sanitizers.hpp"
 #include "base/throw.hpp"
 #include "os/epoll.hpp"
 #include "os/memory.hpp"
@@ -65,6 +66,7 @@ std::uint64_t pack(const poll_desc* pd) noexcept {
 
 void deliver(const epoll_event& e, g_list& out) noexcept {
   auto* pd = reinterpret_cast<poll_desc*>(e.data.u64 & 0xffff'ffff'ffff);
+  sanitizers::got_from_kernel(pd);
   if ((pd->tag.load(std::memory_order_acquire) & 0xffff) != e.data.u64 >> 48) return;  // [mo:poll.tag] closed meanwhile
   if (e.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) pd->info.fetch_or(poll_desc::hung_up, std::memory_order_seq_cst);  // [mo:poll.info]
   if (e.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -85,6 +87,7 @@ poll_desc* poll_open(int fd) noexcept {
   pd->slot[0].store(poll_desc::nothing, std::memory_order_relaxed);
   pd->slot[1].store(poll_desc::nothing, std::memory_order_relaxed);
   pd->info.store(0, std::memory_order_relaxed);
+  sanitizers::give_to_kernel(pd);
   const int error = os::epoll_control(poller_fd(), EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, pack(pd));
   if (error < 0) {
     poll_close(pd);
