@@ -38,38 +38,41 @@ class WEFT_API stream {
 
   /// What is there, 1 to buffer.size() bytes, waiting for the first; 0 at the end of the stream (or for an empty buffer).
   /// Parks: yes.    Allocates: no.
-  std::size_t read_some(std::span<std::byte> buffer);
-  std::size_t read_some(std::span<std::byte> buffer, std::error_code& ec);
+  [[nodiscard]] std::size_t read_some(std::span<std::byte> buffer) const;
+  [[nodiscard]] std::size_t read_some(std::span<std::byte> buffer, std::error_code& ec) const;
   /// Fills the buffer. errc::eof when the stream ends before; returns how many bytes came (the throwing form: all).
-  std::size_t read_full(std::span<std::byte> buffer);
-  std::size_t read_full(std::span<std::byte> buffer, std::error_code& ec);
+  std::size_t read_full(std::span<std::byte> buffer) const;
+  std::size_t read_full(std::span<std::byte> buffer, std::error_code& ec) const;
   /// What fits into the socket's buffer, waiting for room for the first byte.
-  std::size_t write_some(std::span<const std::byte> data);
-  std::size_t write_some(std::span<const std::byte> data, std::error_code& ec);
+  [[nodiscard]] std::size_t write_some(std::span<const std::byte> data) const;
+  [[nodiscard]] std::size_t write_some(std::span<const std::byte> data, std::error_code& ec) const;
   /// Writes all of it; no other writer's bytes come between. Returns how many were written (less only with an error).
-  /// SIGPIPE never reaches the program.
-  std::size_t write_all(std::span<const std::byte> data);
-  std::size_t write_all(std::span<const std::byte> data, std::error_code& ec);
-  std::size_t write_all(std::string_view text) { return write_all(std::as_bytes(std::span(text))); }
-  std::size_t write_all(std::string_view text, std::error_code& ec) { return write_all(std::as_bytes(std::span(text)), ec); }
+  /// A connection that the peer has closed is an error, never a signal.
+  std::size_t write_all(std::span<const std::byte> data) const;
+  std::size_t write_all(std::span<const std::byte> data, std::error_code& ec) const;
+  std::size_t write_all(std::string_view text) const { return write_all(std::as_bytes(std::span(text))); }
+  std::size_t write_all(std::string_view text, std::error_code& ec) const { return write_all(std::as_bytes(std::span(text)), ec); }
   /// Sends `count` bytes of the open file from `offset` on, by sendfile(2). Returns how many were sent: fewer, without an
-  /// error, when the file ends before.
-  std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count);
-  std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec);
+  /// error, when the file ends before. The first use gives SIGPIPE, if nobody has done that, a handler that does nothing:
+  /// sendfile(2) has no other way to be without it. Child processes do not inherit that.
+  std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count) const;
+  std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) const;
 
   /// For reads and writes, those that wait already too. no_deadline clears. A time that is past fails at once.
-  void set_deadline(time_point t) noexcept;
-  void set_read_deadline(time_point t) noexcept;
-  void set_write_deadline(time_point t) noexcept;
+  void set_deadline(time_point t) const noexcept;
+  void set_read_deadline(time_point t) const noexcept;
+  void set_write_deadline(time_point t) const noexcept;
 
   /// Says that nothing more will be written: the peer reads the end.
-  void close_write();
-  void close_write(std::error_code& ec) noexcept;
-  /// Closes the socket and wakes who waits on it. A second close gives errc::closed in the form with ec, nothing else.
-  void close() noexcept;
-  void close(std::error_code& ec) noexcept;
+  void close_write() const;
+  void close_write(std::error_code& ec) const noexcept;
+  /// Closes the socket, wakes who waits on it, and returns when they have let go of it: the address is free then, and the
+  /// kernel may give the descriptor's number away. A second close gives errc::closed in the form with ec, nothing else; it
+  /// does not wait.    Parks: yes, shortly, when somebody is in an operation. (The end of the last handle finds nobody.)
+  void close() const noexcept;
+  void close(std::error_code& ec) const noexcept;
 
-  /// "127.0.0.1:8080", "[::1]:8080", or a path; empty when closed.
+  /// "127.0.0.1:8080", "[::1]:8080", or a path; after close() too.
   [[nodiscard]] std::string local_address() const;
   [[nodiscard]] std::string remote_address() const;
   /// The descriptor, for options that weft does not know; -1 when closed. It is non-blocking and stays the stream's.
@@ -97,14 +100,15 @@ class WEFT_API listener {
 
   /// The next connection. Running out of descriptors or memory is survived: it waits and tries again (and says so once
   /// on stderr), rather than spin or fail.    Parks: yes.
-  stream accept();
-  stream accept(std::error_code& ec);
-  void set_deadline(time_point t) noexcept;
-  void close() noexcept;
-  void close(std::error_code& ec) noexcept;
+  [[nodiscard]] stream accept() const;
+  [[nodiscard]] stream accept(std::error_code& ec) const;
+  void set_deadline(time_point t) const noexcept;
+  /// As stream's: returns when nobody is in accept() any more. Removes the path of a Unix socket, as the last handle's end does.
+  void close() const noexcept;
+  void close(std::error_code& ec) const noexcept;
   /// Where it listens; with the port that was chosen when 0 was asked for.
   [[nodiscard]] std::string address() const;
-  [[nodiscard]] std::uint16_t port() const noexcept;  ///< 0 for a Unix socket
+  [[nodiscard]] std::uint16_t port() const noexcept;  ///< 0 for a Unix socket, and when closed
   [[nodiscard]] int native_handle() const noexcept;
   explicit operator bool() const noexcept { return socket_ != nullptr; }
 
@@ -115,17 +119,20 @@ class WEFT_API listener {
 };
 
 /// Listens on "host:port". network: "tcp", "tcp4", "tcp6" or "unix" (address is then a path). An empty host is all of the
-/// machine's addresses; port 0 lets the system choose.    Parks: no (a name is looked up: use numbers).    Threads: any.
-WEFT_API listener listen(std::string_view network, std::string_view address, const listen_options& options = {});
-WEFT_API listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec);
+/// machine's addresses: for "tcp" of both versions, where it has them; port 0 lets the system choose. Connections have
+/// TCP_NODELAY and a keep-alive probe after each 15 s of silence, as in Go.
+/// Parks: no (a name is looked up: use numbers).    Threads: any.
+[[nodiscard]] WEFT_API listener listen(std::string_view network, std::string_view address, const listen_options& options = {});
+[[nodiscard]] WEFT_API listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec);
 
 struct dial_options {
-  std::chrono::nanoseconds timeout{0};  ///< for the whole attempt; 0: the system's
+  std::chrono::nanoseconds timeout{0};  ///< for all of a name's addresses, of which each gets its share; 0: the system's
   bool no_delay = true;                 ///< TCP_NODELAY, as Go does
 };
 
-/// Connects to "host:port", trying each address of the name in turn.    Parks: yes.    Threads: any.
-WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options = {});
-WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec);
+/// Connects to "host:port", trying each address of the name in turn; when none answers, the first one's error.
+/// Parks: yes.    Threads: any.
+[[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options = {});
+[[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec);
 
 }  // namespace weft::net

@@ -1,7 +1,15 @@
 // net/access.hpp: makes handles out of sockets.
 #pragma once
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <memory>
+#include <new>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -18,10 +26,16 @@ struct access {
 
 namespace detail {
 
-/// Takes fd over; null with ec when it cannot be watched.
+/// Takes fd over; null with ec when it cannot be watched, or when there is no memory for it. fd is closed then.
 inline std::shared_ptr<socket> adopt(int fd, std::string_view network, std::error_code& ec) {
-  auto s = std::make_shared<socket>(fd, network, ec);
-  return ec ? nullptr : s;
+  try {
+    auto s = std::make_shared<socket>(fd, network, ec);
+    return ec ? nullptr : s;
+  } catch (const std::bad_alloc&) {
+    ::close(fd);
+    ec = {ENOMEM, std::system_category()};
+    return nullptr;
+  }
 }
 
 /// What a throwing form throws: "read tcp A->B: i/o timeout".
@@ -29,8 +43,13 @@ inline std::shared_ptr<socket> adopt(int fd, std::string_view network, std::erro
   throw std::system_error(ec, describe(operation, s));
 }
 
-/// A write to a connection that the peer has closed is an error number, not a signal: sendfile(2) has no flag for that.
-void ignore_sigpipe() noexcept;
+/// As Go does: a probe after 15 s of silence, then one each 15 s, 9 of them (the system's number).
+inline void set_keep_alive(int fd) noexcept {
+  const int on = 1, seconds = 15;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+}
 
 }  // namespace detail
 }  // namespace weft::net

@@ -3,9 +3,9 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -30,6 +30,17 @@ bool split(std::string_view address, std::string& host, std::string& port) {
   else if (h.find(':') != h.npos) return false;  // an IPv6 address needs its brackets
   host = h;
   return !port.empty();
+}
+
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// 0 to 65535, or what may be a service's name. getaddrinfo takes "70000" for 4464, and " 80" or "-1" for a number.
+bool is_port(std::string_view port) noexcept {
+  if (!std::all_of(port.begin(), port.end(), is_digit)) return is_digit(port[0]) || is_letter(port[0]);
+  unsigned n = 0;
+  for (const char c : port) n = std::min(n * 10 + static_cast<unsigned>(c - '0'), 65'536u);
+  return n <= 65'535;
 }
 
 std::vector<socket_address> unix_path(std::string_view path, std::error_code& ec) {
@@ -59,12 +70,14 @@ std::vector<socket_address> resolve(std::string_view network, std::string_view a
     ec = std::make_error_code(std::errc::protocol_not_supported);
     return {};
   }
-  if (network == "unix") return unix_path(address, ec);
   std::string host, port;
-  if (!split(address, host, port)) {
+  const bool is_unix = network == "unix";
+  // The C library would take what stands before a NUL.
+  if (address.find('\0') != address.npos || (!is_unix && (!split(address, host, port) || !is_port(port)))) {
     ec = std::make_error_code(std::errc::invalid_argument);
     return {};
   }
+  if (is_unix) return unix_path(address, ec);
   addrinfo hints{};
   hints.ai_family = network == "tcp4" ? AF_INET : network == "tcp6" ? AF_INET6 : AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -83,22 +96,39 @@ std::vector<socket_address> resolve(std::string_view network, std::string_view a
     s.size = a->ai_addrlen;
     out.push_back(s);
   }
+  if (why == purpose::listening && host.empty())
+    std::stable_partition(out.begin(), out.end(), [](const socket_address& a) { return a.family() == AF_INET6; });
   return out;
 }
 
-std::string to_string(const socket_address& a) {
+namespace {
+
+std::string to_string(const sockaddr_in& a) {
+  char text[INET_ADDRSTRLEN] = "";
+  ::inet_ntop(AF_INET, &a.sin_addr, text, sizeof text);
+  return text + (":" + std::to_string(ntohs(a.sin_port)));
+}
+
+std::string to_string(const sockaddr_in6& a) {
+  if (IN6_IS_ADDR_V4MAPPED(&a.sin6_addr)) {  // a client of version 4 at a socket for both
+    sockaddr_in v4{};
+    std::memcpy(&v4.sin_addr, a.sin6_addr.s6_addr + 12, sizeof v4.sin_addr);
+    v4.sin_port = a.sin6_port;
+    return to_string(v4);
+  }
   char text[INET6_ADDRSTRLEN] = "";
+  ::inet_ntop(AF_INET6, &a.sin6_addr, text, sizeof text);
+  return "[" + std::string(text) + "]:" + std::to_string(ntohs(a.sin6_port));
+}
+
+}  // namespace
+
+std::string to_string(const ip_address& a) { return a.any.sa_family == AF_INET ? to_string(a.v4) : to_string(a.v6); }
+
+std::string to_string(const socket_address& a) {
   switch (a.family()) {
-    case AF_INET: {
-      const auto* in = reinterpret_cast<const sockaddr_in*>(&a.storage);
-      ::inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
-      return text + (":" + std::to_string(ntohs(in->sin_port)));
-    }
-    case AF_INET6: {
-      const auto* in = reinterpret_cast<const sockaddr_in6*>(&a.storage);
-      ::inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
-      return "[" + std::string(text) + "]:" + std::to_string(ntohs(in->sin6_port));
-    }
+    case AF_INET: return to_string(*reinterpret_cast<const sockaddr_in*>(&a.storage));
+    case AF_INET6: return to_string(*reinterpret_cast<const sockaddr_in6*>(&a.storage));
     case AF_UNIX: {
       const auto* u = reinterpret_cast<const sockaddr_un*>(&a.storage);
       return a.size > offsetof(sockaddr_un, sun_path) ? std::string(u->sun_path) : std::string();
@@ -107,20 +137,15 @@ std::string to_string(const socket_address& a) {
   }
 }
 
-std::string address_of(int fd, end_of_connection which) {
-  socket_address a;
-  a.size = sizeof a.storage;
-  auto* at = reinterpret_cast<sockaddr*>(&a.storage);
-  const int r = which == end_of_connection::local ? ::getsockname(fd, at, &a.size) : ::getpeername(fd, at, &a.size);
-  return r == 0 ? to_string(a) : std::string();
+bool get_address(int fd, end_of_connection which, socket_address& out) noexcept {
+  out.size = sizeof out.storage;
+  auto* at = reinterpret_cast<sockaddr*>(&out.storage);
+  return (which == end_of_connection::local ? ::getsockname(fd, at, &out.size) : ::getpeername(fd, at, &out.size)) == 0;
 }
 
-std::uint16_t port_of(int fd) noexcept {
-  sockaddr_storage s{};
-  socklen_t size = sizeof s;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&s), &size) != 0) return 0;
-  if (s.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&s)->sin_port);
-  if (s.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&s)->sin6_port);
+std::uint16_t port_of(const socket_address& a) noexcept {
+  if (a.family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&a.storage)->sin_port);
+  if (a.family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&a.storage)->sin6_port);
   return 0;
 }
 

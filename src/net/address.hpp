@@ -1,6 +1,7 @@
 // net/address.hpp: addresses between text and the kernel's form.
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -18,16 +19,26 @@ struct socket_address {
   [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
+/// An Internet address alone, small enough to be kept with each connection.
+union ip_address {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
 enum class purpose { listening, dialing };
 
-/// "host:port" (or a path, for "unix") as addresses to try in turn. An empty host: all of this machine's (to dial: loopback).
-/// A name is looked up with getaddrinfo, which blocks the thread.
+/// "host:port" (or a path, for "unix") as addresses to try in turn. An empty host: all of this machine's, version 6 first, whose
+/// socket may serve both (to dial: loopback). A name is looked up with getaddrinfo, which blocks the thread.
 std::vector<socket_address> resolve(std::string_view network, std::string_view address, purpose why, std::error_code& ec);
 
 std::string to_string(const socket_address& a);
+std::string to_string(const ip_address& a);
 enum class end_of_connection { local, remote };
-std::string address_of(int fd, end_of_connection which);
-std::uint16_t port_of(int fd) noexcept;
+/// False when the kernel does not know it (any more).
+bool get_address(int fd, end_of_connection which, socket_address& out) noexcept;
+/// 0 when it has none.
+std::uint16_t port_of(const socket_address& a) noexcept;
 bool known_network(std::string_view network) noexcept;
 
 /// The failures of getaddrinfo.

@@ -4,16 +4,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstring>
 
 #include <weft/net.hpp>
+#include <weft/this_goroutine.hpp>
 
 #include "net/access.hpp"
 #include "net/address.hpp"
 #include "net/socket.hpp"
 
 namespace weft::net {
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -25,6 +30,7 @@ namespace {
   if (fd < 0) return ec = {errno, std::system_category()}, -1;
   const int on = 1;
   if (options.no_delay && a.family() != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (a.family() != AF_UNIX) detail::set_keep_alive(fd);
   under_way = ::connect(fd, a.get(), a.size) != 0;
   if (!under_way || errno == EINPROGRESS || errno == EINTR) return fd;
   ec = {errno, std::system_category()};
@@ -40,40 +46,87 @@ namespace {
   if (error) ec = {error, std::system_category()};
 }
 
+// One attempt.
 stream connect(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, std::error_code& ec) {
   bool under_way = false;
   const int fd = begin_connect(a, options, under_way, ec);
   if (fd < 0) return {};
   auto s = detail::adopt(fd, network, ec);
   if (!s) return {};
+  detail::socket_address peer;
   if (under_way) {
     s->set_deadline(direction::write, deadline);
-    for (;;) {
+    do {  // a first event may come before the connection stands: the peer's address tells
       if (!s->wait(direction::write, ec)) return {};
-      // A first event may come before the connection stands: the peer's address tells.
       pending_error(fd, ec);
       if (ec) return {};
-      sockaddr_storage peer;
-      socklen_t size = sizeof peer;
-      if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0) break;
-    }
+    } while (!get_address(fd, detail::end_of_connection::remote, peer));
     s->set_deadline(direction::write, no_deadline);
   }
+  detail::ip_address remote{};
+  std::memcpy(&remote, &peer.storage, sizeof remote);
+  if (peer.family() == AF_INET || peer.family() == AF_INET6) s->set_remote(remote);
   return access::make_stream(std::move(s));
+}
+
+// TCP lets a socket connect to itself when the kernel happens to give it the very port that it dials, on which nobody listens.
+bool is_connected_to_itself(int fd, const detail::socket_address& dialed) {
+  detail::socket_address local, remote;
+  if (!get_address(fd, detail::end_of_connection::local, local) || port_of(local) == 0 || port_of(local) != port_of(dialed)) return false;
+  return get_address(fd, detail::end_of_connection::remote, remote) && to_string(local) == to_string(remote);
+}
+
+// Attempts on one address: a second and a third when the kernel's choice of a port was bad, as many as there is time for
+// while a Unix listener's queue is full.
+stream dial_one(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, std::error_code& ec) {
+  std::chrono::nanoseconds pause = 100us;
+  for (int bad_ports = 0;;) {
+    ec.clear();
+    stream s = connect(a, network, options, deadline, ec);
+    if (a.family() == AF_UNIX) {
+      if (ec != std::errc::resource_unavailable_try_again) return s;
+      const auto left = deadline == no_deadline ? pause : deadline - std::chrono::steady_clock::now();
+      if (left <= 0s) return ec = errc::timed_out, stream();
+      this_goroutine::sleep_for(std::min(pause, left));
+      pause = std::min<std::chrono::nanoseconds>(pause * 2, 20ms);
+      continue;
+    }
+    const bool to_itself = !ec && is_connected_to_itself(s.native_handle(), a);
+    if (!to_itself && ec != std::errc::address_not_available) return s;
+    if (++bad_ports < 3) continue;
+    if (to_itself) ec = std::make_error_code(std::errc::connection_refused);
+    return {};
+  }
+}
+
+// How long one address may take: its share of the time for all that are left, but at least two seconds. Source: Go's
+// partialDeadline.
+time_point share_of(time_point deadline, time_point now, std::size_t left) noexcept {
+  if (deadline == no_deadline) return no_deadline;
+  return std::min(deadline, now + std::max<std::chrono::nanoseconds>((deadline - now) / static_cast<std::int64_t>(left), 2s));
 }
 
 }  // namespace
 
 stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec) {
   ec.clear();
-  detail::ignore_sigpipe();
-  const time_point deadline = options.timeout.count() > 0 ? std::chrono::steady_clock::now() + options.timeout : no_deadline;
-  for (const auto& a : detail::resolve(network, address, detail::purpose::dialing, ec)) {
-    ec.clear();
-    stream s = connect(a, network, options, deadline, ec);
+  const auto start = std::chrono::steady_clock::now();
+  // A timeout beyond the clock's range is none.
+  const bool limited = options.timeout.count() > 0 && options.timeout < time_point::max() - start;
+  const time_point deadline = limited ? start + options.timeout : no_deadline;
+  const auto addresses = detail::resolve(network, address, detail::purpose::dialing, ec);
+  std::error_code first;  // of the address that is preferred
+  for (std::size_t i = 0; i < addresses.size(); i++) {
+    const time_point now = std::chrono::steady_clock::now();
+    if (limited && now >= deadline) {
+      if (!first) first = errc::timed_out;
+      break;
+    }
+    stream s = dial_one(addresses[i], network, options, share_of(deadline, now, addresses.size() - i), ec);
     if (!ec) return s;
-    if (is_timeout(ec)) break;
+    if (!first) first = ec;
   }
+  if (first) ec = first;
   return {};
 }
 

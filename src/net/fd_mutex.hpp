@@ -1,4 +1,4 @@
-// net/fd_mutex.hpp: one reader and one writer at a time on a descriptor, and a close that waits for neither.
+// net/fd_mutex.hpp: one reader and one writer at a time on a descriptor, and a close that needs neither's turn.
 // Operations hold a reference; close() marks, wakes who queues, and the last reference to go closes the descriptor. So a
 // descriptor number is never reused under somebody's feet. Source: Go's internal/poll/fd_mutex.go.
 #pragma once
@@ -21,6 +21,7 @@ class fd_mutex {
     std::uint64_t old = state_.load(std::memory_order_relaxed);
     do {
       if (old & closed_bit) return false;
+      check_room((old & refs_mask) == refs_mask);
     } while (!state_.compare_exchange_weak(old, old + one_ref, std::memory_order_acquire, std::memory_order_relaxed));  // [mo:fd_mutex]
     return true;
   }
@@ -29,6 +30,7 @@ class fd_mutex {
     std::uint64_t old = state_.load(std::memory_order_relaxed);
     do {
       if (old & closed_bit) return false;
+      check_room((old & refs_mask) == refs_mask);
     } while (!state_.compare_exchange_weak(old, ((old | closed_bit) & ~(waiters_mask << read_waiters | waiters_mask << write_waiters)) + one_ref,
                                            std::memory_order_acq_rel, std::memory_order_relaxed));  // [mo:fd_mutex]
     for (auto n = (old >> read_waiters) & waiters_mask; n > 0; n--) weft::detail::release(turn_[0]);
@@ -47,6 +49,7 @@ class fd_mutex {
     std::uint64_t old = state_.load(std::memory_order_relaxed);
     for (;;) {
       if (old & closed_bit) return false;
+      check_room((old >> waiters & waiters_mask) == waiters_mask || (old & refs_mask) == refs_mask);
       const std::uint64_t wanted = old & bit ? old + (std::uint64_t{1} << waiters) : (old | bit) + one_ref;
       if (!state_.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;  // [mo:fd_mutex]
       if ((old & bit) == 0) return true;
@@ -74,6 +77,10 @@ class fd_mutex {
   static constexpr std::uint64_t closed_bit = 1, read_bit = 2, write_bit = 4, one_ref = 8;
   static constexpr std::uint64_t refs_mask = ((std::uint64_t{1} << 20) - 1) << 3, waiters_mask = (1 << 20) - 1;
   static constexpr int read_waiters = 23, write_waiters = 43;
+  // One more would carry into the next field.
+  static void check_room(bool full) noexcept {
+    if (__builtin_expect(full, 0)) fatal("net: too many goroutines wait for one descriptor");
+  }
   atomic<std::uint64_t> state_{0};
   weft::detail::semaphore_core turn_[2];
 };

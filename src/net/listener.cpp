@@ -24,7 +24,8 @@ namespace {
 
 // No descriptors or memory for a connection that is there: it stays in the kernel's queue. Wait for somebody to close one.
 bool is_shortage(const std::error_code& ec) noexcept {
-  return ec.category() == std::system_category() && (ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS || ec.value() == ENOMEM);
+  return ec.category() == std::system_category() && (ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS ||
+                                                     ec.value() == ENOMEM || ec.value() == ENOSPC);  // ENOSPC: epoll's max_user_watches
 }
 
 void say_shortage_once(const std::error_code& ec) {
@@ -50,11 +51,19 @@ bool is_lost_connection(const std::error_code& ec) noexcept {
   }
 }
 
-int open_listening(const detail::socket_address& a, const listen_options& options, std::error_code& ec) noexcept {
+// The options of a listening socket that its connections inherit cost nothing for each of them (Linux).
+void set_tcp_options(int fd, int family, std::string_view network, const listen_options& options) noexcept {
+  const int on = 1, only_v6 = network == "tcp6";
+  if (family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);
+  if (options.reuse_address) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (options.reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  detail::set_keep_alive(fd);
+}
+
+int open_listening(const detail::socket_address& a, std::string_view network, const listen_options& options, std::error_code& ec) noexcept {
   const int fd = ::socket(a.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  if (fd >= 0 && a.family() != AF_UNIX && options.reuse_address) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (fd >= 0 && a.family() != AF_UNIX && options.reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (fd >= 0 && a.family() != AF_UNIX) set_tcp_options(fd, a.family(), network, options);
   const int backlog = options.backlog > 0 ? options.backlog : 65535;  // the kernel lowers it to net.core.somaxconn
   if (fd >= 0 && ::bind(fd, a.get(), a.size) == 0 && ::listen(fd, backlog) == 0) return fd;
   ec = {errno, std::system_category()};
@@ -62,17 +71,28 @@ int open_listening(const detail::socket_address& a, const listen_options& option
   return -1;
 }
 
+// This machine lacks that version of the protocol, or that address: the next one may do.
+bool is_not_here(const std::error_code& ec) noexcept {
+  return ec.category() == std::system_category() && (ec.value() == EAFNOSUPPORT || ec.value() == EPROTONOSUPPORT || ec.value() == EADDRNOTAVAIL);
+}
+
 }  // namespace
 
 listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec) {
   ec.clear();
-  detail::ignore_sigpipe();
   for (const auto& a : detail::resolve(network, address, detail::purpose::listening, ec)) {
     ec.clear();
-    const int fd = open_listening(a, options, ec);
-    if (fd < 0) continue;
-    auto s = detail::adopt(fd, network, ec);
-    if (s) return access::make_listener(std::move(s));
+    const int fd = open_listening(a, network, options, ec);
+    if (fd >= 0) {
+      std::string path = a.family() == AF_UNIX ? std::string(address) : std::string();
+      auto s = detail::adopt(fd, network, ec);
+      if (s) {
+        s->set_path(std::move(path));
+        return access::make_listener(std::move(s));
+      }
+      if (!path.empty()) ::unlink(path.c_str());
+    }
+    if (!is_not_here(ec)) break;
   }
   return {};
 }
@@ -84,17 +104,22 @@ listener listen(std::string_view network, std::string_view address, const listen
   return l;
 }
 
-stream listener::accept(std::error_code& ec) {
+stream listener::accept(std::error_code& ec) const {
   using namespace std::chrono_literals;
   ec.clear();
   if (!socket_) return ec = errc::closed, stream();
   for (auto pause = 5ms;;) {
-    const ssize_t fd = socket_->attempt(direction::read, ec, [](int l) { return static_cast<ssize_t>(::accept4(l, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)); });
+    detail::ip_address peer{};
+    const ssize_t fd = socket_->attempt(direction::read, ec, [&peer](int l) {
+      socklen_t size = sizeof peer;
+      return static_cast<ssize_t>(::accept4(l, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    });
     if (fd >= 0) {
-      const int on = 1;
-      if (socket_->network() != "unix") ::setsockopt(static_cast<int>(fd), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       auto s = detail::adopt(static_cast<int>(fd), socket_->network(), ec);
-      if (s) return access::make_stream(std::move(s));
+      if (s) {
+        if (peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6) s->set_remote(peer);
+        return access::make_stream(std::move(s));
+      }
     }
     if (is_shortage(ec)) {
       say_shortage_once(ec);
@@ -107,27 +132,29 @@ stream listener::accept(std::error_code& ec) {
   }
 }
 
-stream listener::accept() {
+stream listener::accept() const {
   std::error_code ec;
   stream s = accept(ec);
   if (ec) fail(ec, "accept", socket_.get());
   return s;
 }
 
-void listener::set_deadline(time_point t) noexcept {
+void listener::set_deadline(time_point t) const noexcept {
   if (socket_) socket_->set_deadline(direction::read, t);
 }
-void listener::close(std::error_code& ec) noexcept {
+void listener::close(std::error_code& ec) const noexcept {
   ec.clear();
   if (!socket_ || !socket_->close()) ec = errc::closed;
 }
-void listener::close() noexcept {
+void listener::close() const noexcept {
   if (socket_) socket_->close();
 }
 std::string listener::address() const { return socket_ ? socket_->local_address() : std::string(); }
 std::uint16_t listener::port() const noexcept {
-  const int fd = native_handle();
-  return fd < 0 ? 0 : detail::port_of(fd);
+  if (!socket_) return 0;
+  const detail::socket::reference open(*socket_);
+  detail::socket_address a;
+  return open && get_address(open.fd(), detail::end_of_connection::local, a) ? port_of(a) : 0;
 }
 int listener::native_handle() const noexcept { return socket_ ? socket_->fd() : -1; }
 

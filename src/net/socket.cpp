@@ -2,12 +2,14 @@
 #include "net/socket.hpp"
 
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 
-#include "net/address.hpp"
 #include "os/clock.hpp"
+#include "os/futex.hpp"
 #include "sched/park.hpp"
 
 namespace weft::net::detail {
@@ -33,8 +35,14 @@ socket::socket(int fd, std::string_view network, std::error_code& ec) noexcept :
 }
 
 socket::~socket() {
-  if (!pd_) ::close(fd_);
-  else close();
+  if (!pd_) {
+    ::close(fd_);
+  } else if (mutex_.close()) {  // the last handle's end: nobody is in an operation, nobody will ask for the addresses
+    g_list nobody;
+    poll_evict(pd_, nobody);
+    destroy();
+  }
+  delete kept_.load(std::memory_order_relaxed);
 }
 
 bool socket::check(direction d, std::error_code& ec) noexcept {
@@ -51,21 +59,27 @@ bool socket::check(direction d, std::error_code& ec) noexcept {
 }
 
 bool socket::wait(direction d, std::error_code& ec) noexcept {
-  g* gp = current_g();
-  if (!gp) return wait_on_thread(d, ec);
+  if (!current_g()) return wait_on_thread(d, ec);
   auto& slot = pd_->slot[index(d)];
-  std::uintptr_t old = poll_desc::is_ready;
-  // [mo:poll.slot] acquire the readiness; take it.
-  if (slot.compare_exchange_strong(old, poll_desc::nothing, std::memory_order_acquire, std::memory_order_relaxed)) return check(d, ec);
-  old = poll_desc::nothing;
-  // [mo:poll.slot] seq_cst: then the look at `info` in check(); close and deadline do it the other way round.
-  if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst, std::memory_order_relaxed)) {
-    if (check(d, ec)) park(&poll_commit, &slot, wait_reason::io_wait);
-  } else {
-    WEFT_INVARIANT(old == poll_desc::is_ready, "netpoll: two wait for one direction");
-  }
-  slot.exchange(poll_desc::nothing, std::memory_order_acq_rel);  // [mo:poll.slot]
-  return !ec && check(d, ec);
+  for (;;) {
+    start_late_timer(d);
+    std::uintptr_t old = poll_desc::is_ready;
+    // [mo:poll.slot] acquire the readiness; take it.
+    if (slot.compare_exchange_strong(old, poll_desc::nothing, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+    old = poll_desc::nothing;
+    // [mo:poll.slot] seq_cst: then the look at `info` in check(); close and deadline do it the other way round.
+    if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+      if (check(d, ec)) park(&poll_commit, &slot, wait_reason::io_wait);
+    } else {
+      WEFT_INVARIANT(old == poll_desc::is_ready, "netpoll: two wait for one direction");
+    }
+    // Readiness counts even when a deadline or a close came with it: who throws it away may never hear of that data again.
+    if (slot.exchange(poll_desc::nothing, std::memory_order_acq_rel) == poll_desc::is_ready) {  // [mo:poll.slot]
+      ec.clear();
+      return true;
+    }
+    if (ec || !check(d, ec)) return false;
+  }  // again: a deadline woke us that has been moved since
 }
 
 bool socket::wait_on_thread(direction d, std::error_code& ec) noexcept {
@@ -86,61 +100,122 @@ bool socket::wait_on_thread(direction d, std::error_code& ec) noexcept {
 }
 
 void socket::set_deadline(direction d, time_point t) noexcept {
-  if (!mutex_.add_ref()) return;
+  const reference open(*this);
+  if (!open) return;
   const std::int64_t when = t.time_since_epoch().count();
-  deadline_ns_[index(d)].store(when, std::memory_order_relaxed);
   g_list woken;
   {
     lock_guard hold(pd_->lock);
-    timer& timer = pd_->deadline[index(d)];
-    timer_heap::remove(&timer);
+    deadline_ns_[index(d)].store(when, std::memory_order_relaxed);
+    timer_heap::remove(&pd_->deadline[index(d)]);
     if ((pd_->info.load(std::memory_order_relaxed) & poll_desc::closing) == 0) {
       pd_->info.fetch_and(~expired_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
-      m* mp = self()->mp;
-      p* pp = mp && mp->pp ? mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
-      if (t == no_deadline) {
-      } else if (when <= os::now_ns()) {
-        pd_->info.fetch_or(expired_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
-        if (g* gp = poll_unblock(pd_, d, false)) woken.push_back(gp);
-      } else if (pp) {
-        timer.when = when;
-        timer.arg = pd_;
-        timer.fire = d == direction::read ? &deadline_passed<direction::read> : &deadline_passed<direction::write>;
-        const bool earliest = pp->timers.add(&timer);
-        if (earliest) wake_poller(when, mp && mp->pp ? who_else::nobody : who_else::a_searcher);
-      }
+      if (t != no_deadline) start_timer_locked(d, when, woken);
     }
   }
   inject(woken);
-  if (mutex_.drop_ref()) destroy();
+}
+
+// For a deadline that is set and has no timer. When it is past, it takes effect at once.
+void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) noexcept {
+  m* mp = self()->mp;
+  p* pp = mp && mp->pp ? mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
+  if (when <= os::now_ns()) {
+    pd_->info.fetch_or(expired_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
+    if (g* gp = poll_unblock(pd_, d, false)) woken.push_back(gp);
+  } else if (pp) {  // before the first run() there is none: see start_late_timer()
+    timer& timer = pd_->deadline[index(d)];
+    timer.when = when;
+    timer.arg = pd_;
+    timer.fire = d == direction::read ? &deadline_passed<direction::read> : &deadline_passed<direction::write>;
+    if (pp->timers.add(&timer)) wake_poller(when, mp && mp->pp ? who_else::nobody : who_else::a_searcher);
+  }
+}
+
+// Before a goroutine waits: a deadline that was set when there was no P to keep its timer gets it now.
+void socket::start_late_timer(direction d) noexcept {
+  timer& timer = pd_->deadline[index(d)];
+  const auto& deadline = deadline_ns_[index(d)];
+  // [mo:timers.heap] acquire: when it has fired, check() sees that.
+  if (__builtin_expect(deadline.load(std::memory_order_relaxed) == 0 || timer.heap.load(std::memory_order_acquire) != nullptr, 1)) return;
+  g_list woken;
+  {
+    lock_guard hold(pd_->lock);
+    const std::int64_t when = deadline.load(std::memory_order_relaxed);
+    const std::uint32_t info = pd_->info.load(std::memory_order_relaxed);
+    if (when != 0 && timer.heap.load(std::memory_order_acquire) == nullptr && (info & (poll_desc::closing | expired_bit(d))) == 0)  // [mo:timers.heap]
+      start_timer_locked(d, when, woken);
+  }
+  inject(woken);
 }
 
 bool socket::close() noexcept {
   if (!mutex_.close()) return false;
+  keep_addresses();
   g_list woken;
   poll_evict(pd_, woken);
   inject(woken);
   if (mutex_.drop_ref()) destroy();
+  else wait_for_end();
   return true;
+}
+
+// Waits for those who are in an operation. They are awake and on their way: nothing in an operation waits for its user.
+void socket::wait_for_end() noexcept {
+  if (current_g()) return weft::detail::acquire(ended_, weft::detail::queue_end::back, wait_reason::io_wait);
+  // A thread looks now and then, because it may have to give up: the goroutines of a run() that has ended do not go on.
+  const auto has_ended = [this] {
+    lock_word(ended_.lock);
+    const bool yes = ended_.permits > 0;
+    unlock_word(ended_.lock);
+    return yes;
+  };
+  for (std::int64_t pause = 20'000, waited = 0; !has_ended(); waited += pause) {
+    if (waited > 200'000'000 && !sched.running.load(std::memory_order_relaxed)) return;
+    pause = std::min<std::int64_t>(pause * 2, 5'000'000);
+    const timespec t = os::to_timespec(pause);
+    ::nanosleep(&t, nullptr);
+  }
 }
 
 void socket::destroy() noexcept {
   poll_close(pd_);
+  if (!path_.empty()) ::unlink(path_.c_str());
   ::close(fd_);
 }
 
-std::string socket::local_address() noexcept {
-  if (!mutex_.add_ref()) return {};
-  std::string text = address_of(fd_, end_of_connection::local);
-  if (mutex_.drop_ref()) destroy();
-  return text;
+// The last reference has gone, and it was not close()'s.
+void socket::end() noexcept {
+  destroy();
+  weft::detail::release(ended_);  // close() may return now, and the socket be gone
 }
 
-std::string socket::remote_address() noexcept {
-  if (!mutex_.add_ref()) return {};
-  std::string text = address_of(fd_, end_of_connection::remote);
-  if (mutex_.drop_ref()) destroy();
-  return text;
+// Before anybody is woken whose error text names them. Without memory the text does without.
+void socket::keep_addresses() noexcept {
+  auto* kept = new (std::nothrow) addresses;
+  if (!kept) return;
+  get_address(fd_, end_of_connection::local, kept->local);
+  if (remote_.any.sa_family == 0) get_address(fd_, end_of_connection::remote, kept->remote);
+  kept_.store(kept, std::memory_order_release);  // [mo:socket.kept]
+}
+
+std::string socket::local_address() {
+  if (const reference open(*this); open) {
+    socket_address a;
+    return get_address(open.fd(), end_of_connection::local, a) ? to_string(a) : std::string();
+  }
+  const addresses* kept = kept_.load(std::memory_order_acquire);  // [mo:socket.kept]
+  return kept ? to_string(kept->local) : std::string();
+}
+
+std::string socket::remote_address() {
+  if (remote_.any.sa_family != 0) return to_string(remote_);
+  if (const reference open(*this); open) {
+    socket_address a;
+    return get_address(open.fd(), end_of_connection::remote, a) ? to_string(a) : std::string();
+  }
+  const addresses* kept = kept_.load(std::memory_order_acquire);  // [mo:socket.kept]
+  return kept ? to_string(kept->remote) : std::string();
 }
 
 std::string describe(const char* operation, socket* s) {

@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include <weft/error.hpp>
 #include <weft/net.hpp>
 
+#include "net/address.hpp"
 #include "net/fd_mutex.hpp"
 #include "work/netpoll.hpp"
 
@@ -42,12 +44,11 @@ class socket {
   }
   template <class Io>
   ssize_t attempt_in_turn(direction d, std::error_code& ec, Io io) {
+    if (!check(d, ec)) return -1;
     // Edge-triggered: after a short read the stream was empty, and what comes next makes a new event. So wait for that
-    // first, and save the call that would only say EAGAIN.
-    if (d == direction::read && drained_ && (pd_->info.load(std::memory_order_relaxed) & poll_desc::hung_up) == 0 && !wait(d, ec)) return -1;
-    drained_ = d == direction::read ? false : drained_;
+    // first, and save the call that would only say EAGAIN. Only once: a wait that fails may have taken that event.
+    if (d == direction::read && std::exchange(drained_, false) && !always_tries() && !wait(d, ec)) return -1;
     for (;;) {
-      if (!check(d, ec)) return -1;
       const ssize_t n = result_of(io, fd_);
       if (n >= 0) return n;
       if (n == -EINTR) continue;
@@ -58,7 +59,7 @@ class socket {
       if (!wait(d, ec)) return -1;
     }
   }
-  /// In the reader's turn, after a short read: the stream is empty for now. Only TCP promises that.
+  /// In the reader's turn, after a short read: the stream is empty for now. Only TCP promises that, and not at an urgent byte.
   void set_drained() noexcept { drained_ = network_.starts_with("tcp"); }
 
   /// A turn in one direction, for operations of several calls.
@@ -68,7 +69,7 @@ class socket {
       if (!s_) ec = errc::closed;
     }
     ~turn() {
-      if (s_ && s_->mutex_.unlock(d_)) s_->destroy();
+      if (s_ && s_->mutex_.unlock(d_)) s_->end();
     }
     turn(const turn&) = delete;
 
@@ -76,30 +77,63 @@ class socket {
     socket* s_;
     direction d_;
   };
+  /// Keeps the descriptor open for a system call outside of any turn. False when it is closed.
+  class reference {
+   public:
+    explicit reference(socket& s) noexcept : s_(s.mutex_.add_ref() ? &s : nullptr) {}
+    ~reference() {
+      if (s_ && s_->mutex_.drop_ref()) s_->end();
+    }
+    reference(const reference&) = delete;
+    explicit operator bool() const noexcept { return s_ != nullptr; }
+    [[nodiscard]] int fd() const noexcept { return s_->fd_; }
+
+   private:
+    socket* s_;
+  };
 
   void set_deadline(direction d, time_point t) noexcept;
-  /// False when it was closed before.
+  /// Returns when nobody is in an operation any more and the descriptor is closed. False at once when it was closed before.
   bool close() noexcept;
   [[nodiscard]] bool is_closed() const noexcept { return mutex_.is_closed(); }
   [[nodiscard]] int fd() const noexcept { return mutex_.is_closed() ? -1 : fd_; }
   [[nodiscard]] const std::string& network() const noexcept { return network_; }
-  /// As text; empty when closed or unknown.
-  [[nodiscard]] std::string local_address() noexcept;
-  [[nodiscard]] std::string remote_address() noexcept;
-  /// Waits until the kernel says that the direction is ready; false with ec: closed, or past the deadline.
+  /// As text, after close() too; empty when unknown.
+  [[nodiscard]] std::string local_address();
+  [[nodiscard]] std::string remote_address();
+  /// What remote_address() is: the kernel forgets it when the peer resets the connection. Before others see the socket.
+  void set_remote(const ip_address& a) noexcept { remote_ = a; }
+  /// A path to remove when the socket is closed. Before others see the socket.
+  void set_path(std::string path) noexcept { path_ = std::move(path); }
+  /// Waits until the kernel says that the direction is ready; false with ec: closed, or past the deadline. Who called it tries
+  /// again before the next wait: the readiness is taken, also where it returns false.
   [[nodiscard]] bool wait(direction d, std::error_code& ec) noexcept;
 
  private:
   bool check(direction d, std::error_code& ec) noexcept;
   bool wait_on_thread(direction d, std::error_code& ec) noexcept;
+  bool always_tries() const noexcept { return (pd_->info.load(std::memory_order_relaxed) & (poll_desc::hung_up | poll_desc::urgent)) != 0; }
+  void start_timer_locked(direction d, std::int64_t when, g_list& woken) noexcept;
+  void start_late_timer(direction d) noexcept;
+  void keep_addresses() noexcept;
+  void wait_for_end() noexcept;
   void destroy() noexcept;
+  void end() noexcept;
+
+  struct addresses {
+    socket_address local, remote;
+  };
 
   fd_mutex mutex_;
   int fd_;
   bool drained_ = false;  // guarded by the reader's turn
   poll_desc* pd_ = nullptr;
-  atomic<std::int64_t> deadline_ns_[2] = {};  // 0: none
-  std::string network_;
+  atomic<std::int64_t> deadline_ns_[2] = {};  // 0: none; written under pd_->lock
+  std::string network_;                       // short: it allocates nothing
+  std::string path_;
+  ip_address remote_{};                       // its family is 0 when it was not set
+  atomic<addresses*> kept_{nullptr};          // from before a close()
+  weft::detail::semaphore_core ended_;        // a permit when another than close() closed the descriptor
 };
 
 /// "read tcp A->B" and the like, for messages.

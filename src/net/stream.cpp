@@ -19,17 +19,23 @@ using detail::socket;
 
 namespace detail {
 
-void ignore_sigpipe() noexcept {
+namespace {
+
+// sendfile(2) has no MSG_NOSIGNAL. A handler, because child processes would inherit that a signal is ignored; and only where
+// nobody has asked for anything else.
+void survive_sigpipe() noexcept {
   static const bool once = [] {
     struct sigaction now {};
-    // Only where nobody has asked for anything else.
-    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) ::signal(SIGPIPE, SIG_IGN);
+    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL) {
+      now = {};
+      now.sa_handler = [](int) {};
+      now.sa_flags = SA_RESTART | SA_ONSTACK;
+      ::sigaction(SIGPIPE, &now, nullptr);
+    }
     return true;
   }();
   static_cast<void>(once);
 }
-
-namespace {
 
 // In the writer's turn. All of it, or an error; how much was written.
 std::size_t write_in_turn(socket& s, std::span<const std::byte> data, std::error_code& ec) {
@@ -57,7 +63,7 @@ auto or_throw(const char* name, const std::shared_ptr<socket>& s, Operation oper
 
 using detail::or_throw;
 
-std::size_t stream::read_some(std::span<std::byte> buffer, std::error_code& ec) {
+std::size_t stream::read_some(std::span<std::byte> buffer, std::error_code& ec) const {
   ec.clear();
   if (!socket_) return ec = errc::closed, 0;
   socket::turn turn(*socket_, direction::read, ec);
@@ -68,7 +74,7 @@ std::size_t stream::read_some(std::span<std::byte> buffer, std::error_code& ec) 
   return static_cast<std::size_t>(n);
 }
 
-std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) {
+std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) const {
   std::size_t got = 0;
   ec.clear();
   while (got < buffer.size()) {
@@ -83,7 +89,7 @@ std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) 
   return got;
 }
 
-std::size_t stream::write_some(std::span<const std::byte> data, std::error_code& ec) {
+std::size_t stream::write_some(std::span<const std::byte> data, std::error_code& ec) const {
   ec.clear();
   if (!socket_) return ec = errc::closed, 0;
   if (data.empty()) return 0;
@@ -91,17 +97,17 @@ std::size_t stream::write_some(std::span<const std::byte> data, std::error_code&
   return n < 0 ? 0 : static_cast<std::size_t>(n);
 }
 
-std::size_t stream::write_all(std::span<const std::byte> data, std::error_code& ec) {
+std::size_t stream::write_all(std::span<const std::byte> data, std::error_code& ec) const {
   ec.clear();
   if (!socket_) return ec = errc::closed, 0;
   socket::turn turn(*socket_, direction::write, ec);
   return ec ? 0 : detail::write_in_turn(*socket_, data, ec);
 }
 
-std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) {
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) const {
   ec.clear();
   if (!socket_) return ec = errc::closed, 0;
-  detail::ignore_sigpipe();
+  detail::survive_sigpipe();
   socket::turn turn(*socket_, direction::write, ec);
   if (ec) return 0;
   auto at = static_cast<off_t>(offset);
@@ -115,49 +121,50 @@ std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t co
   return sent;
 }
 
-std::size_t stream::read_some(std::span<std::byte> buffer) {
+std::size_t stream::read_some(std::span<std::byte> buffer) const {
   return or_throw("read", socket_, [&](std::error_code& ec) { return read_some(buffer, ec); });
 }
-std::size_t stream::read_full(std::span<std::byte> buffer) {
+std::size_t stream::read_full(std::span<std::byte> buffer) const {
   return or_throw("read", socket_, [&](std::error_code& ec) { return read_full(buffer, ec); });
 }
-std::size_t stream::write_some(std::span<const std::byte> data) {
+std::size_t stream::write_some(std::span<const std::byte> data) const {
   return or_throw("write", socket_, [&](std::error_code& ec) { return write_some(data, ec); });
 }
-std::size_t stream::write_all(std::span<const std::byte> data) {
+std::size_t stream::write_all(std::span<const std::byte> data) const {
   return or_throw("write", socket_, [&](std::error_code& ec) { return write_all(data, ec); });
 }
-std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count) {
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count) const {
   return or_throw("sendfile", socket_, [&](std::error_code& ec) { return send_file(file, offset, count, ec); });
 }
 
-void stream::set_deadline(time_point t) noexcept {
+void stream::set_deadline(time_point t) const noexcept {
   set_read_deadline(t);
   set_write_deadline(t);
 }
-void stream::set_read_deadline(time_point t) noexcept {
+void stream::set_read_deadline(time_point t) const noexcept {
   if (socket_) socket_->set_deadline(direction::read, t);
 }
-void stream::set_write_deadline(time_point t) noexcept {
+void stream::set_write_deadline(time_point t) const noexcept {
   if (socket_) socket_->set_deadline(direction::write, t);
 }
 
-void stream::close_write(std::error_code& ec) noexcept {
+void stream::close_write(std::error_code& ec) const noexcept {
   ec.clear();
-  const int fd = native_handle();
-  if (fd < 0) ec = errc::closed;
-  else if (::shutdown(fd, SHUT_WR) != 0) ec = {errno, std::system_category()};
+  if (!socket_) return void(ec = errc::closed);
+  const socket::reference open(*socket_);
+  if (!open) ec = errc::closed;
+  else if (::shutdown(open.fd(), SHUT_WR) != 0) ec = {errno, std::system_category()};
 }
-void stream::close_write() {
+void stream::close_write() const {
   std::error_code ec;
   close_write(ec);
   if (ec) fail(ec, "close", socket_.get());
 }
-void stream::close(std::error_code& ec) noexcept {
+void stream::close(std::error_code& ec) const noexcept {
   ec.clear();
   if (!socket_ || !socket_->close()) ec = errc::closed;
 }
-void stream::close() noexcept {
+void stream::close() const noexcept {
   if (socket_) socket_->close();
 }
 

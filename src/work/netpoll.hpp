@@ -21,7 +21,7 @@ enum class direction : std::uint8_t { read = 0, write = 1 };
 /// tag in the event tells.
 struct alignas(64) poll_desc {
   static constexpr std::uintptr_t nothing = 0, is_ready = 1, preparing = 2;
-  enum info_bits : std::uint32_t { closing = 1, read_expired = 2, write_expired = 4, hung_up = 8 };
+  enum info_bits : std::uint32_t { closing = 1, read_expired = 2, write_expired = 4, hung_up = 8, urgent = 16 };  // the last two stay
 
   atomic<std::uintptr_t> slot[2] = {};
   atomic<std::uint32_t> info{0};

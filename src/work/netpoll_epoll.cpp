@@ -69,6 +69,7 @@ void deliver(const epoll_event& e, g_list& out) noexcept {
   sanitizers::got_from_kernel(pd);
   if ((pd->tag.load(std::memory_order_acquire) & 0xffff) != e.data.u64 >> 48) return;  // [mo:poll.tag] closed meanwhile
   if (e.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) pd->info.fetch_or(poll_desc::hung_up, std::memory_order_seq_cst);  // [mo:poll.info]
+  if (e.events & EPOLLPRI) pd->info.fetch_or(poll_desc::urgent, std::memory_order_seq_cst);  // [mo:poll.info]
   if (e.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
     if (g* gp = poll_unblock(pd, direction::read, true)) out.push_back(gp);
   if (e.events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
@@ -88,7 +89,7 @@ poll_desc* poll_open(int fd) noexcept {
   pd->slot[1].store(poll_desc::nothing, std::memory_order_relaxed);
   pd->info.store(0, std::memory_order_relaxed);
   sanitizers::give_to_kernel(pd);
-  const int error = os::epoll_control(poller_fd(), EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, pack(pd));
+  const int error = os::epoll_control(poller_fd(), EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, pack(pd));
   if (error < 0) {
     poll_close(pd);
     errno = -error;
