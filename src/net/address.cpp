@@ -97,7 +97,7 @@ std::vector<socket_address> resolve(std::string_view network, std::string_view a
     out.push_back(s);
   }
   if (why == purpose::listening && host.empty())
-    std::stable_partition(out.begin(), out.end(), [](const socket_address& a) { return a.family() == AF_INET6; });
+    std::sort(out.begin(), out.end(), [](const socket_address& a, const socket_address& b) { return (a.family() == AF_INET6) > (b.family() == AF_INET6); });
   return out;
 }
 
