@@ -1,6 +1,8 @@
-// sched/park_until.hpp: a park with a time limit: the goroutine waits on its sudog and on a timer, and gp->claimed says who
-// woke it. A foreign thread waits on its futex with that limit.
+// sched/park_until.hpp: a park with a limit: the goroutine waits on its sudog, and on a timer, a cancellation or both; gp->claimed
+// says who woke it. A foreign thread waits on its futex with that time limit.
 #pragma once
+
+#include <weft/detail/wait_limit.hpp>
 
 #include "sched/park.hpp"
 
@@ -9,8 +11,14 @@ namespace weft {
 /// Before the sudog goes on its list: whoever wants to wake gp must win gp->claimed (sudog::contested).
 inline void begin_contest(g* gp) noexcept { gp->claimed.store(0, std::memory_order_relaxed); }
 
-/// As park_anyone(), until `deadline` (ns, monotonic). False when the time came first; the sudog is then still on its list,
-/// and the caller takes it off. `commit` must not refuse.
-[[nodiscard]] bool park_until(g* gp, commit_fn commit, void* arg, wait_reason why, std::int64_t deadline) noexcept;
+/// As park_anyone(), until the limit. When it ends otherwise than woken, the sudog is still on its list, and the caller takes
+/// it off. `commit` must not refuse; what it unlocks is what the caller locks to take the sudog off: so a wake-up that comes
+/// before commit has run to its end leaves the frame that it needs alone.
+[[nodiscard]] detail::wait_end park_until(g* gp, commit_fn commit, void* arg, wait_reason why, const detail::wait_limit& limit) noexcept;
+
+/// With a time alone: false when it came first.
+[[nodiscard]] inline bool park_until(g* gp, commit_fn commit, void* arg, wait_reason why, std::int64_t deadline) noexcept {
+  return park_until(gp, commit, arg, why, detail::wait_limit{.deadline = deadline}) == detail::wait_end::woken;
+}
 
 }  // namespace weft
