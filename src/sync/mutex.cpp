@@ -58,8 +58,8 @@ void mutex::lock_slow() {
     starved = starved || os::now_ns() - waiting_since > starvation_ns;
     old = state_.load(std::memory_order_relaxed);
     if (old & starving) {
-      // Handed over: it is ours already, though not marked. Leave the mode when we are the last or did not wait long.
-      std::uint32_t change = locked - one_waiter;
+      // Handed over: it is ours, and still marked as locked. Leave the mode when we are the last or did not wait long.
+      std::uint32_t change = 0 - one_waiter;
       if (!starved || old / one_waiter == 1) change -= starving;
       state_.fetch_add(change, std::memory_order_acquire);  // [mo:mutex]
       return;
@@ -73,9 +73,9 @@ void mutex::unlock_slow() noexcept {
   std::uint32_t old = state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((old & locked) == 0) fatal("sync: unlock of unlocked mutex");
-    std::uint32_t wanted = old - locked;
     const bool hand_over = (old & starving) != 0;
     const bool wake = hand_over || (old / one_waiter != 0 && (old & woken) == 0);
+    std::uint32_t wanted = hand_over ? old : old - locked;
     if (wake && !hand_over) wanted = (wanted - one_waiter) | woken;
     // One step that unlocks and decides whom to wake: after it, state_ is not touched again, so whoever locks next may
     // destroy the mutex; who is to be woken keeps it alive until release() has let it go.
