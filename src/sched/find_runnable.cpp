@@ -20,6 +20,7 @@ __attribute__((weak)) extern constinit const task_hooks_t task_hooks = {};
 namespace {
 
 constexpr int watched_ps = 64;
+constexpr std::int64_t nap_ns = 40'000, crumb_pause_ns = 20'000;
 
 void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
   g_list woken;
@@ -78,10 +79,20 @@ g* stolen_one(p* pp, slice& s, g* gp) noexcept {
   return gp;
 }
 
-// Four rounds over the others in random order; their timers only in the last one.
-g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
-  const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
-  if (n <= 1) return nullptr;
+// Whether a thief would find something, by a look that costs no barrier; who is about to sleep looks again with one.
+bool others_have_work(const p* pp) noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (!other || other == pp) continue;
+    if (other->queue.ring_size() != 0 || (task_hooks.any && task_hooks.any(other))) return true;
+    if (other->queue.peek_next() && other->status.load(std::memory_order_relaxed) != p::state::running) return true;
+  }
+  return false;
+}
+
+// Four rounds over the others in random order.
+g* steal_queued(m* mp, p* pp, slice& s, std::uint32_t n) noexcept {
   const stealing announced;
   for (int round = 0; round < 4; round++) {
     std::uint32_t at = mp->random.below(n), step = 1 + mp->random.below(n);
@@ -90,18 +101,9 @@ g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
       if (sched.stopping.load(std::memory_order_relaxed)) return nullptr;
       p* victim = sched.ps[at].load(std::memory_order_acquire);  // [mo:procs]
       if (!victim || victim == pp || !victim->queue.owner_knows()) continue;
-      if (round == 3) {
-        if (victim->timers.earliest() != timer_heap::never) {
-          if (now == 0) now = os::now_ns();
-          if (victim->timers.earliest() <= now) {
-            run_timers(victim, pp, now);
-            if (g* gp = pp->queue.get(s)) return gp;
-          }
-        }
-        // A running owner is about to run its `next` itself; watch() takes those that stay.
-        if (victim->status.load(std::memory_order_relaxed) != p::state::running) {
-          if (g* gp = victim->queue.steal_next()) return stolen_one(pp, s, gp);
-        }
+      // A running owner is about to run its `next` itself; watch() takes those that stay.
+      if (round == 3 && victim->status.load(std::memory_order_relaxed) != p::state::running) {
+        if (g* gp = victim->queue.steal_next()) return stolen_one(pp, s, gp);
       }
       std::uint32_t count = 0;
       if (g* gp = victim->queue.steal_into(pp->queue, count)) {
@@ -113,6 +115,33 @@ g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
       if (task_hooks.steal)
         if (g* gp = task_hooks.steal(victim)) return stolen_one(pp, s, gp);
     }
+  }
+  return nullptr;
+}
+
+// What others have queued, else what their timers have due.
+g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
+  const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
+  if (n <= 1) return nullptr;
+  if (others_have_work(pp)) {
+    // One who steals crumbs again and again pays more for the barriers than they are worth, and so does everybody: it
+    // waits (in watch()) until more has come together, or the owner has run it.
+    if (now == 0) now = os::now_ns();
+    if (mp->stole_little && now - mp->stole_at < crumb_pause_ns) return nullptr;
+    const std::uint64_t before = pp->count.stolen.load(std::memory_order_relaxed);
+    if (g* gp = steal_queued(mp, pp, s, n)) {
+      mp->stole_little = pp->count.stolen.load(std::memory_order_relaxed) - before <= 2;
+      mp->stole_at = now;
+      return gp;
+    }
+  }
+  for (std::uint32_t i = 0, at = mp->random.below(n); i < n; i++, at = (at + 1) % n) {
+    p* victim = sched.ps[at].load(std::memory_order_acquire);  // [mo:procs]
+    if (!victim || victim == pp || victim->timers.earliest() == timer_heap::never) continue;
+    if (now == 0) now = os::now_ns();
+    if (victim->timers.earliest() > now) continue;
+    run_timers(victim, pp, now);
+    if (g* gp = pp->queue.get(s)) return gp;
   }
   return nullptr;
 }
@@ -163,15 +192,6 @@ p* stuck_p(const p* pp, glimpse* seen, int from) noexcept {
   return stuck;
 }
 
-bool something_to_steal(const p* pp) noexcept {
-  const int n = sched.procs.load(std::memory_order_relaxed);
-  for (int i = 0; i < n; i++) {
-    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
-    if (other && other != pp && (other->queue.ring_size() != 0 || (task_hooks.any && task_hooks.any(other)))) return true;
-  }
-  return sched.global.size() != 0;
-}
-
 enum class verdict : std::uint8_t { search, sleep };
 
 // A searcher that found nothing does not go to sleep at once while others run. It naps, still counted as a searcher, for two
@@ -187,9 +207,9 @@ verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
   for (int nap = 0; nap < naps; nap++) {
     if (sched.stopping.load(std::memory_order_relaxed) || (pp->attention.load(std::memory_order_relaxed) & ~attention_chaos) != 0) return verdict::search;
     if (sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed) <= 1) return verdict::sleep;  // nobody else runs
-    const timespec pause{0, 40'000};
+    const timespec pause{0, nap_ns};
     ::nanosleep(&pause, nullptr);
-    if (something_to_steal(pp)) return verdict::search;
+    if (others_have_work(pp) || sched.global.size() != 0) return verdict::search;
     if (p* victim = stuck_p(pp, seen, from)) {
       const stealing announced;
       g* gp = victim->queue.peek_next();
@@ -221,6 +241,7 @@ enum class after_sleep { search, end };
 
 // Nothing anywhere. Gives the P up, makes sure once more that nothing came, blocks in the poller if nobody does, else sleeps.
 after_sleep go_idle(m* mp, p* pp) noexcept {
+  bool alone;
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed) || sched.global.size() != 0) return after_sleep::search;
@@ -231,17 +252,18 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
     p* released = releasep(mp);
     WEFT_INVARIANT(released == pp, "find_runnable: wrong P");
     put_idle_p_locked(pp);
-  }
-  // The delicate part (idle.cpp, "How no work is lost"): a submitter that saw us spinning wakes nobody. So after leaving the
-  // count of searchers, and not before, look at every source once more.
-  const bool was_spinning = mp->spinning;
-  if (was_spinning) {
-    mp->spinning = false;
-    const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
-    WEFT_INVARIANT(before > 0, "find_runnable: negative count of spinning Ms", before);
+    // The delicate part (idle.cpp, "How no work is lost"): a submitter that saw us spinning wakes nobody. So after leaving the
+    // count of searchers, and not before, look at every source once more.
+    if (mp->spinning) {
+      mp->spinning = false;
+      const int before = sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
+      WEFT_INVARIANT(before > 0, "find_runnable: negative count of spinning Ms", before);
+    }
+    // With no P left that is held, whoever submits from now on takes this lock first, and sees what we have just written.
+    alone = sched.idle_p_count.load(std::memory_order_relaxed) == sched.procs.load(std::memory_order_relaxed);
   }
   chaos_delay(mp);
-  barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
+  if (!alone) barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
   chaos_delay(mp);
   p* again = nullptr;
   if (sched.global.size() != 0) {
