@@ -16,10 +16,14 @@
 namespace weft {
 
 /// What may be chosen for one goroutine.
+/// Background goroutines run when nothing else can, but at least one each 10 ms on some processor, so that none is starved.
+enum class go_priority : unsigned char { normal, background };
+
 struct go_options {
   // What changes behaviour:
   const char* name = nullptr;   ///< shown in dumps; the characters are not copied and must live as long as the goroutine
   bool fp_environment = false;  ///< MXCSR and x87 control word (FPCR) travel with it; else they are the thread's
+  go_priority priority = go_priority::normal;
   // What changes only cost:
   std::size_t stack_size = 0;   ///< bytes of address space, rounded up to a power of two, at least 64 KiB; 0: run_options'
 };

@@ -29,7 +29,7 @@ struct context_switch {
 };
 WEFT_API context_switch yield_begin();
 WEFT_API bool yield_commit(g* from) noexcept;
-WEFT_API WEFT_COLD void called_off(g* from) noexcept;
+WEFT_API void landed(commit_fn commit, g* from) noexcept;
 }  // namespace detail
 
 namespace this_goroutine {
@@ -41,7 +41,7 @@ inline void yield() {
   detail::commit_fn commit = &detail::yield_commit;
   g* from = s.from;
   detail::gogo(reinterpret_cast<void**>(s.from), s.load, commit, from);
-  if (commit != nullptr && WEFT_UNLIKELY(!commit(from))) detail::called_off(from);
+  if (commit != nullptr) detail::landed(commit, from);
 }
 /// The goroutine's number: main is 1, never reused. 0 on a thread that weft did not make.
 WEFT_API std::uint64_t id() noexcept;
@@ -63,10 +63,16 @@ void sleep_until(std::chrono::time_point<Clock, Duration> t) {
   for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
 }
 
+/// From here on the goroutine stays on this thread, and the thread runs no other; until unlock_thread() has been called as often. If it
+/// ends before, the thread ends with it. Goroutines that it starts are not locked.    Parks: no.    On a plain thread: nothing.
+WEFT_API void lock_thread();
+/// Undoes one lock_thread(); without one it does nothing.
+WEFT_API void unlock_thread();
+
 }  // namespace this_goroutine
 
-/// A safe point: lets another goroutine run when the scheduler asked for it (now: when the world is to stop). A test and a
-/// branch when it did not.
+/// A safe point: lets another goroutine run when the scheduler asked for it: the world is to stop, or the caller has computed for
+/// its slice of 10 ms while others wait. A test and a branch when it did not.
 WEFT_API void poll();
 
 }  // namespace weft

@@ -23,6 +23,7 @@ enum class g_status : std::uint8_t {
   runnable,  // on a run queue, or in the hand of who takes it to one: the queue owns the stack
   running,   // the M in g::mp runs on it
   waiting,   // nobody runs on it; whoever finds it (a sudog, a timer, a poll_desc) may make it runnable, once
+  syscall,   // as running, in a call that may block: its P may be taken away
   dead,      // ended: on a free list, or about to be
 };
 
@@ -37,7 +38,9 @@ enum g_flags : std::uint8_t {
   g_thread = 2,          // not a goroutine: stands for a thread that weft did not make
   g_main = 4,            // the goroutine of run()'s function
   g_fresh = 8,           // has never run: it has no stack yet, unless its closure is too large for the record
-  g_long_only = g_fp_environment,  // what a short lap does not know how to switch
+  g_locked = 16,         // locked to a thread
+  g_background = 32,     // gets what the others leave
+  g_long_only = g_fp_environment | g_locked | g_background,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh,
 };
 
@@ -55,7 +58,7 @@ struct alignas(64) g {
   void* wake_value = nullptr;  // the sudog that was served, for who waits on several things at once: a select
   // Waiting on several things at once (a channel and a timer): who sets it from 0 to 1 wakes it.
   atomic<std::uint32_t> claimed{0};
-  m* mp = nullptr;             // while running
+  m* mp = nullptr;             // while running; while locked, the thread it is locked to
 
   // What it was made with.
   void (*entry)(void*) = nullptr;
@@ -65,6 +68,7 @@ struct alignas(64) g {
   std::uint64_t creator = 0;
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
+  std::uint32_t locks_of_thread = 0;   // lock_thread() less unlock_thread()
   timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;

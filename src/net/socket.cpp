@@ -119,7 +119,9 @@ void socket::set_deadline(direction d, time_point t) noexcept {
 // For a deadline that is set and has no timer. When it is past, it takes effect at once.
 void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) noexcept {
   m* mp = self()->mp;
-  p* pp = mp && mp->pp ? mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
+  const in_runtime inside(mp);
+  const bool has_p = mp && mp->pp;
+  p* pp = has_p ? +mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
   if (when <= os::now_ns()) {
     pd_->info.fetch_or(expired_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
     if (g* gp = poll_unblock(pd_, d, false)) woken.push_back(gp);
@@ -128,7 +130,7 @@ void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) n
     timer.when = when;
     timer.arg = pd_;
     timer.fire = d == direction::read ? &deadline_passed<direction::read> : &deadline_passed<direction::write>;
-    if (pp->timers.add(&timer)) wake_poller(when, mp && mp->pp ? who_else::nobody : who_else::a_searcher);
+    if (pp->timers.add(&timer)) wake_poller(when, has_p ? who_else::nobody : who_else::a_searcher);
   }
 }
 

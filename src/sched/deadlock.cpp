@@ -32,8 +32,8 @@ void check_deadlock() noexcept {
   const auto nothing_can_run = [] {
     if (!sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed)) return false;
     if (sched.stopping.load(std::memory_order_relaxed) || dying()) return false;
-    if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed)) return false;
-    if (sched.global.size() != 0) return false;
+    if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed) + sched.locked_idle) return false;
+    if (sched.global.size() != 0 || sched.background.size() != 0) return false;
     const int n = sched.procs.load(std::memory_order_relaxed);
     for (int i = 0; i < n; i++) {
       const p* pp = sched.ps[i].load(std::memory_order_relaxed);
@@ -50,7 +50,7 @@ void check_deadlock() noexcept {
   if (policy == deadlock_policy::automatic || policy == deadlock_policy::warn) {
     const std::int64_t now = os::now_ns();
     if (now < ask_again.load(std::memory_order_relaxed)) return;
-    const bool others = threads_of_process() > sched.m_count.load(std::memory_order_relaxed);
+    const bool others = threads_of_process() > sched.m_count.load(std::memory_order_relaxed) + 1;  // and sysmon
     lock_guard hold(sched.lock);
     if (!nothing_can_run()) return;
     if (others || policy == deadlock_policy::warn) {

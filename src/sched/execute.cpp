@@ -1,5 +1,6 @@
 // sched/execute.cpp: runs a goroutine: the switch from g0 to its stack, and the landing when somebody switches back.
 // In between any number of short laps may have gone by, so who comes back need not be who was sent.
+#include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 
 namespace weft {
@@ -7,6 +8,7 @@ namespace weft {
 void execute(m* mp, g* gp, slice s) noexcept {
   for (;;) {
     p* pp = mp->pp;
+    WEFT_INVARIANT(pp != nullptr, "execute: no P");
     if (gp->flags & g_fresh) bind_stack(pp, gp);
     // curg and mp before running: who samples this thread sees a consistent pair.
     mp->curg = gp;
@@ -22,6 +24,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
     }
     commit_fn commit = nullptr;
     g* from = nullptr;
+    leave_runtime(mp);  // for gp: nothing of the P is touched from here on
     sanitizers::leave(mp->g0_sanitizer, gp->sanitizer, gp->stack.low, gp->stack.size());
     arch::gogo(&mp->g0_sp, gp->sp, commit, from);
     sanitizers::arrive(mp->g0_sanitizer, nullptr);
@@ -32,6 +35,10 @@ void execute(m* mp, g* gp, slice s) noexcept {
     const bool committed = commit(from);
     WEFT_INVARIANT(self()->locks == 0, "schedule: holding locks", self()->locks);
     if (committed) return;
+    if (!mp->pp) {  // called off, but its P is gone
+      from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+      return put_global(from);
+    }
     gp = from;  // called off: it goes straight on
     s = slice::inherit;
     if (g* chosen = mp->chosen) {  // what it had chosen for us instead waits its turn again

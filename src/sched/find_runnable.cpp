@@ -3,6 +3,7 @@
 // queue; the own timers; unstarted tasks; the global queue; the poller; other Ps' queues, then their timers; and when there is
 // nothing anywhere, the long way to sleep that loses no work (idle.cpp).
 #include "sched/lap.hpp"
+#include "sched/retake.hpp"
 #include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
 
@@ -35,6 +36,12 @@ void poll_network(p* pp) noexcept {
   inject(list);
 }
 
+g* take_background_locked(std::int64_t now) noexcept {
+  g* gp = sched.background.get_oldest(now);
+  if (gp) sched.background_turn = now;
+  return gp;
+}
+
 // Every 61st lap, inherited slices counted too: so two that wake each other for ever hold up nobody else.
 g* look(p* pp) noexcept {
   pp->laps_left = laps_between_looks;
@@ -54,6 +61,11 @@ g* look(p* pp) noexcept {
   if (sched.global.size() != 0) {
     lock_guard hold(sched.lock);
     if (g* gp = sched.global.get_oldest(now)) return gp;
+  }
+  if (__builtin_expect(sched.background.size() != 0, 0)) {
+    lock_guard hold(sched.lock);
+    if (now - sched.background_turn > slice_ns)
+      if (g* gp = take_background_locked(now)) return gp;
   }
   return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;  // the oldest task: a busy queue must not starve it
 }
@@ -244,7 +256,7 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
   bool alone;
   {
     lock_guard hold(sched.lock);
-    if (sched.stopping.load(std::memory_order_relaxed) || sched.global.size() != 0) return after_sleep::search;
+    if (sched.stopping.load(std::memory_order_relaxed) || sched.global.size() != 0 || sched.background.size() != 0) return after_sleep::search;
     if (!mp->spinning && sched.need_spinning.load(std::memory_order_relaxed)) {
       begin_spinning(mp);
       return after_sleep::search;
@@ -266,9 +278,9 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
   if (!alone) barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
   chaos_delay(mp);
   p* again = nullptr;
-  if (sched.global.size() != 0) {
+  if (sched.global.size() != 0 || sched.background.size() != 0) {
     lock_guard hold(sched.lock);
-    if (sched.global.size() != 0) again = get_idle_p_locked();
+    if (sched.global.size() != 0 || sched.background.size() != 0) again = get_idle_p_locked();
   }
   if (!again) again = look_again_for_work();
   if (again) {
@@ -322,8 +334,11 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 
 g* find_runnable(m* mp, slice& s) noexcept {
   for (;;) {
+    if (!mp->pp && !regain_p(mp)) {  // the goroutine that was here had lost its P
+      stopm(mp);
+      if (!mp->pp) return nullptr;
+    }
     p* pp = mp->pp;
-    if (!pp) return nullptr;
     // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
     if (pp->attention.load(std::memory_order_relaxed) != 0) pp->attention.exchange(sched.chaos ? +attention_chaos : 0u, std::memory_order_acq_rel);
     if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]
@@ -332,6 +347,7 @@ g* find_runnable(m* mp, slice& s) noexcept {
         put_next(pp, gp);
       }
       stop_here(mp);
+      if (!mp->pp) return nullptr;
       continue;
     }
     s = slice::fresh;
@@ -369,6 +385,12 @@ g* find_runnable(m* mp, slice& s) noexcept {
       if (!mp->spinning) begin_spinning(mp);
       if (g* gp = steal_work(mp, pp, s, now)) return gp;
       if (sched.global.size() != 0) continue;
+    }
+    if (__builtin_expect(sched.background.size() != 0, 0)) {
+      lock_guard hold(sched.lock);
+      if (g* gp = take_background_locked(os::now_ns())) return gp;
+    }
+    if (mp->spinning) {
       g* taken = nullptr;
       if (watch(mp, pp, s, taken) == verdict::search) {
         if (taken) return taken;

@@ -9,7 +9,8 @@ namespace {
 // On the next stack: nobody uses gp's any more.
 bool commit_dead(g* gp) noexcept {
   m* mp = self()->mp;
-  bump(mp->pp->count.ended);
+  count_ended(mp->pp);
+  if (gp->flags & g_locked) end_locked(mp, gp);
   if (gp->flags & g_main) {
     mp->main_ended = true;
     sched.ending.store(true, std::memory_order_relaxed);
@@ -25,6 +26,7 @@ struct next_context {
 
 [[gnu::noinline]] next_context choose_next(m* mp, g* gp) noexcept {
   WEFT_INVARIANT(self()->locks == 0, "goexit: holding locks");
+  enter_runtime(mp);
   g* next = gp->flags & g_main ? nullptr : short_lap(mp, mp->pp, gp, holding::nothing);
   return {change_over(mp, gp, next), &commit_dead};
 }

@@ -54,7 +54,9 @@ void* thread_main(void* arg) {
   schedule(mp);
   self()->mp = nullptr;
   drop_signal_stack(mp);
-  std::free(mp);
+  lock_guard hold(sched.lock);
+  mp->idle_next = sched.free_ms;
+  sched.free_ms = mp;
   return nullptr;
 }
 
@@ -65,11 +67,9 @@ void* thread_main(void* arg) {
   fatal("newosproc");
 }
 
-/// A new thread that starts with pp.
-void newm(p* pp, bool spinning) noexcept {
-  m* mp = make_m();
-  mp->next_p = pp;
-  mp->spinning = spinning;
+}  // namespace
+
+void start_thread(m* mp) noexcept {
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -81,10 +81,36 @@ void newm(p* pp, bool spinning) noexcept {
   if (error) no_thread(error);
 }
 
+namespace {
+
+/// A new thread that starts with pp. One that is locked to a goroutine may have been changed by it (namespaces, affinity, credentials), and a
+/// thread inherits all that from who makes it: then sysmon makes it. Source: Go's template thread.
+void newm(p* pp, bool spinning) noexcept {
+  m* mp = make_m();
+  mp->next_p = pp;
+  mp->spinning = spinning;
+  if (const m* maker = self()->mp; maker && (maker->locked_g || maker->ends)) {
+    {
+      lock_guard hold(sched.lock);
+      mp->idle_next = sched.new_ms;
+      sched.new_ms = mp;
+    }
+    wake_sysmon();
+  } else {
+    start_thread(mp);
+  }
+}
+
 }  // namespace
 
 m* make_m() noexcept {
-  void* memory = std::aligned_alloc(alignof(m), sizeof(m));
+  void* memory;
+  {
+    lock_guard hold(sched.lock);
+    memory = sched.free_ms;
+    if (memory) sched.free_ms = sched.free_ms->idle_next;
+  }
+  if (!memory) memory = std::aligned_alloc(alignof(m), sizeof(m));
   if (!memory) fatal("out of memory: a thread's record");
   m* mp = ::new (memory) m();
   lock_guard hold(sched.lock);
@@ -100,18 +126,22 @@ m* make_m() noexcept {
 }
 
 void acquirep(m* mp, p* pp) noexcept {
-  WEFT_INVARIANT(mp->pp == nullptr && pp->mp == nullptr, "acquirep: already in use", pp->id);
+  WEFT_INVARIANT(mp->pp == nullptr && pp->mp.load(std::memory_order_relaxed) == nullptr, "acquirep: already in use", pp->id);
+  if (__builtin_expect(mp->displaced, 0)) {
+    mp->displaced = false;
+    sched.displaced.fetch_sub(1, std::memory_order_relaxed);
+  }
   mp->pp = pp;
-  pp->mp = mp;
+  pp->mp.store(mp, std::memory_order_release);  // [mo:p.m] pairs with the acquire in take_p_locked()
   pp->status.store(p::state::running, std::memory_order_relaxed);
   if (sched.chaos) pp->attention.fetch_or(attention_chaos, std::memory_order_relaxed);
 }
 
 p* releasep(m* mp) noexcept {
   p* pp = mp->pp;
-  WEFT_INVARIANT(pp != nullptr && pp->mp == mp, "releasep: not ours");
+  WEFT_INVARIANT(pp != nullptr && pp->mp.load(std::memory_order_relaxed) == mp, "releasep: not ours");
   mp->pp = nullptr;
-  pp->mp = nullptr;
+  pp->mp.store(nullptr, std::memory_order_relaxed);
   pp->status.store(p::state::idle, std::memory_order_relaxed);
   return pp;
 }
@@ -123,11 +153,15 @@ void put_idle_p_locked(p* pp) noexcept {
   sched.idle_p_count.fetch_add(1, std::memory_order_seq_cst);  // [mo:idle]
 }
 
-p* get_idle_p_locked() noexcept {
-  p* pp = sched.idle_ps;
+p* get_idle_p_locked(const p* wanted) noexcept {
+  p** at = &sched.idle_ps;
+  while (wanted && *at && *at != wanted) at = &(*at)->link;
+  if (!*at) at = &sched.idle_ps;
+  p* pp = *at;
   if (!pp) return nullptr;
-  sched.idle_ps = pp->link;
+  *at = pp->link;
   pp->link = nullptr;
+  if (__builtin_expect(sched.sysmon_deep.load(std::memory_order_relaxed), 0)) wake_sysmon();
   sched.idle_p_count.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
   return pp;
 }
@@ -165,8 +199,15 @@ void startm(p* pp, bool spinning) noexcept {
       mp->next_p = pp;
     }
   }
-  if (mp) mp->parked.wake();
-  else newm(pp, spinning);
+  if (mp) return mp->parked.wake();
+  if (sched.m_count.load(std::memory_order_relaxed) >= sched.soft_ms && !spinning) {
+    // Enough threads: the P waits for the next that is free, or for sysmon's patience to end.
+    lock_guard hold(sched.lock);
+    pp->link = sched.waiting_ps;
+    sched.waiting_ps = pp;
+    return;
+  }
+  newm(pp, spinning);
 }
 
 std::int64_t give_memory_back(m* mp, std::int64_t now) noexcept {
@@ -189,6 +230,11 @@ void stopm(m* mp) noexcept {
   mp->slept_at = slept_at;
   {
     lock_guard hold(sched.lock);
+    if (p* pp = sched.waiting_ps; pp && !sched.stopping.load(std::memory_order_relaxed)) {  // for want of a thread
+      sched.waiting_ps = pp->link;
+      pp->link = nullptr;
+      return acquirep(mp, pp);
+    }
     put_idle_m_locked(mp);
   }
   check_deadlock();

@@ -26,7 +26,10 @@ void ready(g* gp) noexcept;
 void inject(g_list& list) noexcept;
 /// Puts gp at the end of this P's ring, half of the ring to the global queue when it is full. On a thread with a P.
 void put_back(p* pp, g* gp) noexcept;
+/// Makes gp the next to run on pp; without a P, or when it is of the background, it goes to a global queue.
 void put_next(p* pp, g* gp) noexcept;
+/// Puts a runnable goroutine on a global queue, and looks for who could run it.
+void put_global(g* gp) noexcept;
 
 // idle.cpp
 /// Starts one searcher if there is an idle P and nobody searches.
@@ -36,12 +39,15 @@ void startm(p* pp, bool spinning) noexcept;
 void acquirep(m* mp, p* pp) noexcept;
 [[nodiscard]] p* releasep(m* mp) noexcept;
 void put_idle_p_locked(p* pp) noexcept;
-[[nodiscard]] p* get_idle_p_locked() noexcept;
+/// An idle P, `wanted` if that is one; null when there is none.
+[[nodiscard]] p* get_idle_p_locked(const p* wanted = nullptr) noexcept;
 /// A timer was added that is due at `when`: the thread that waits in the poller, if there is one, must not sleep past it. With
 /// no such thread and no P of the caller's to look at it, a searcher is started.
 enum class who_else : std::uint8_t { nobody, a_searcher };
 void wake_poller(std::int64_t when, who_else otherwise) noexcept;
 [[nodiscard]] m* make_m() noexcept;
+/// Makes the thread of mp, which starts with mp->next_p.
+void start_thread(m* mp) noexcept;
 bool take_from_idle_list(m* mp) noexcept;
 /// Between making work visible and looking for who could take it (idle.cpp): whoever goes to sleep has put a barrier on all
 /// threads between its announcement and its last look, so here the compiler's is enough.
@@ -65,6 +71,8 @@ class stopped_world {
 void no_longer_stopper() noexcept;
 /// This M goes on without its P.
 void give_up_p(m* mp) noexcept;
+/// pp has come to rest, and nobody holds it.
+void p_stopped_locked(p* pp) noexcept;
 /// This M's P is wanted: gives it up and sleeps until the world goes on.
 void stop_here(m* mp) noexcept;
 void begin_stop_locked(m* mp) noexcept;
@@ -73,11 +81,29 @@ void begin_stop_locked(m* mp) noexcept;
 void resize_procs_locked(m* mp, int n) noexcept;
 void start_the_world() noexcept;
 
+// locked.cpp
+/// Takes mp, whose thread may run nobody any more, out of the count; false for the thread that called run(), which sleeps instead.
+[[nodiscard]] bool end_of_thread(m* mp) noexcept;
+
 // run.cpp
 /// Main's goroutine has ended; on g0.
 void main_ended(m* mp) noexcept;
 /// Makes the calling thread the one that mp stands for.
 void bind_thread(m* mp) noexcept;
+
+// sysmon.cpp
+void start_sysmon() noexcept;
+/// It does nothing from here on until start_sysmon().
+void rest_sysmon() noexcept;
+void wake_sysmon() noexcept;
+
+// locked.cpp
+/// gp has ended and its thread was locked to it: nobody may have that thread any more.
+void end_locked(m* mp, g* gp) noexcept;
+/// gp is locked to another M: that one gets this one's P, and this one sleeps.
+void start_locked_m(m* mp, g* gp) noexcept;
+/// This M's own goroutine cannot run now: gives the P away and sleeps until it can.
+void stop_locked_m(m* mp) noexcept;
 
 // newproc.cpp
 /// The last step of go() but for the queue: gp will call run(closure).
@@ -85,6 +111,8 @@ g* go_prepare(g* gp, void (*run)(void*)) noexcept;
 std::uint64_t fresh_id() noexcept;
 /// A goroutine that is to run for the first time gets its stack, with the forged frame on it. Holder of pp only.
 void bind_stack(p* pp, g* gp) noexcept;
+/// One more goroutine has ended, on pp or, when that is null, without a P.
+void count_ended(p* pp) noexcept;
 /// A goroutine has ended: its stack and its record go to the caches.
 void free_g(p* pp, g* gp) noexcept;
 /// An idle M gives pages of free stacks back, when none has been taken for a while: a bounded number at a time. How long it may

@@ -1,6 +1,7 @@
 // sched/newproc.cpp: a goroutine is born: a G from the caches with its closure in it (or, when that is large, on the top of its
 // stack); then onto the queue, next in line. It gets its stack when it first runs: so a thousand that are started and
 // run one after the other use one warm stack, and those that wait to be run cost no page.
+#include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 
 #include <algorithm>
@@ -136,16 +137,16 @@ stack_memory take_stack(p* pp, std::uint8_t cls) noexcept {
   return stack_at(one, cls);
 }
 
-// The running goroutine has had its slice: the others first.
-[[gnu::noinline]] void end_of_slice(p* pp) noexcept {
+// Whether the running goroutine has had its slice: then the others come first.
+[[gnu::noinline]] bool slice_used_up(p* pp) noexcept {
   pp->laps_left = laps_between_looks;
   const std::int64_t now = os::now_ns();
   if (pp->slice_tick != pp->tick) {
     pp->slice_tick = pp->tick;
     pp->slice_start = now;
-  } else if (now - pp->slice_start > slice_ns || pp->attention.load(std::memory_order_relaxed) != 0) {
-    this_goroutine::yield();
+    return false;
   }
+  return now - pp->slice_start > slice_ns || pp->attention.load(std::memory_order_relaxed) != 0;
 }
 
 }  // namespace
@@ -191,29 +192,39 @@ int goroutines() noexcept {
   return static_cast<int>(n < 0 ? 0 : n);
 }
 
+void count_ended(p* pp) noexcept {
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.ended);
+  else sched.ended.fetch_add(1, std::memory_order_relaxed);
+}
+
 g* go_prepare(g* gp, void (*run)(void*)) noexcept {
   gp->entry = run;
   m* mp = self()->mp;
-  gp->id = new_id(mp ? mp->pp : nullptr);
+  const in_runtime inside(mp);
+  gp->id = new_id(mp ? +mp->pp : nullptr);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   return gp;
 }
 
 std::uint64_t fresh_id() noexcept {
   m* mp = self()->mp;
-  return new_id(mp ? mp->pp : nullptr);
+  const in_runtime inside(mp);
+  return new_id(mp ? +mp->pp : nullptr);
 }
 
 namespace detail {
 
 new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options) {
   m* mp = self()->mp;
-  p* pp = mp ? mp->pp : nullptr;
+  const in_runtime inside(mp);
+  p* pp = mp ? +mp->pp : nullptr;
   g* gp = take_free(pp);
   gp->stack.size_class = options && options->stack_size ? stack_class(options->stack_size) : sched.stack_size_class;
   gp->status.store(g_status::idle, std::memory_order_relaxed);
   gp->why = wait_reason::none;
   gp->flags = g_fresh;
+  gp->locks_of_thread = 0;
+  if (options && options->priority == go_priority::background) gp->flags |= g_background;
   if (options && options->fp_environment) {
     gp->flags |= g_fp_environment;
     gp->fp = arch::save_fp();
@@ -242,28 +253,29 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
 }
 
 void go_commit(g* gp, void (*run)(void*)) noexcept {
-  go_prepare(gp, run);
   m* mp = self()->mp;
-  p* pp = mp ? mp->pp : nullptr;
-  if (__builtin_expect(pp != nullptr, 1)) {
-    bump(pp->count.started);
+  bool slice_is_up = false;
+  {
+    const in_runtime inside(mp);
+    go_prepare(gp, run);
+    p* pp = mp ? +mp->pp : nullptr;
+    if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.started);
+    else sched.started.fetch_add(1, std::memory_order_relaxed);
     put_next(pp, gp);
-  } else {
-    sched.started.fetch_add(1, std::memory_order_relaxed);
-    lock_guard hold(sched.lock);
-    sched.global.put(gp);
+    wakep();
+    // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
+    if (mp && mp->curg) {
+      if (__builtin_expect(!pp || pp->laps_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);
+      else pp->laps_left--;
+    }
   }
-  wakep();
-  // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
-  if (pp && mp->curg) {
-    if (__builtin_expect(pp->laps_left <= 1, 0)) end_of_slice(pp);
-    else pp->laps_left--;
-  }
+  if (__builtin_expect(slice_is_up, 0)) this_goroutine::yield();
 }
 
 void go_abandon(g* gp) noexcept {
   m* mp = self()->mp;
-  free_g(mp ? mp->pp : nullptr, gp);
+  const in_runtime inside(mp);
+  free_g(mp ? +mp->pp : nullptr, gp);
 }
 
 void go_of_nil() { fatal("go of nil func value"); }

@@ -8,6 +8,7 @@
 #include <weft/this_goroutine.hpp>
 
 #include "os/futex.hpp"
+#include "sched/retake.hpp"
 
 namespace weft {
 
@@ -71,7 +72,9 @@ namespace detail {
 bool yield_commit(g* gp) noexcept {
   p* pp = self()->mp->pp;
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
+  if (__builtin_expect(!pp || (gp->flags & g_background) != 0, 0)) {
+    put_global(gp);
+  } else if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
     lock_guard hold(sched.lock);
     sched.global.put(gp);
   } else if (!pp->queue.try_put(gp)) {
@@ -89,11 +92,15 @@ context_switch yield_begin() {
     ::sched_yield();
     return {nullptr, nullptr};
   }
+  enter_runtime(mp);
   g* gp = mp->curg;
   p* pp = mp->pp;
   g* next = short_lap(mp, pp, gp, holding::nothing);
-  // Alone on this P, and nothing else asked for: go on.
-  if (!next && pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return {nullptr, nullptr};
+  // Alone on this P, and nothing else asked for: go on. And so does who has lost its P and finds another one.
+  if (!next && (pp ? pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0 : regain_p(mp))) {
+    leave_runtime(mp);
+    return {nullptr, nullptr};
+  }
 #if WEFT_ASAN || WEFT_TSAN
   leave_stack(mp, gp, next, &yield_commit);  // the sanitizers' calls must be made by the function that switches
   return {nullptr, nullptr};
@@ -102,17 +109,23 @@ context_switch yield_begin() {
 #endif
 }
 
-// The other half of land(), for code that users compile.
-void called_off(g* from) noexcept {
-  from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  put_next(self()->mp->pp, from);
+// land(), for code that users compile.
+void landed(commit_fn commit, g* from) noexcept {
+  if (__builtin_expect(commit == &yield_commit, 1)) {
+    yield_commit(from);
+    leave_runtime(self()->mp);
+  } else {
+    land(commit, from);
+  }
 }
 
 }  // namespace detail
 
 void poll() {
   m* mp = self()->mp;
-  if (mp && mp->curg && mp->pp->attention.load(std::memory_order_relaxed) != 0) this_goroutine::yield();
+  if (!mp || !mp->curg) return;
+  const p* pp = mp->pp;  // outside the runtime it may be another's by now, which does no harm
+  if (!pp || pp->attention.load(std::memory_order_relaxed) != 0) this_goroutine::yield();
 }
 
 }  // namespace weft

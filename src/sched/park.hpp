@@ -8,11 +8,13 @@
 // both arrive at land(), so either may resume what the other stopped.
 #pragma once
 
+#include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 
 namespace weft {
 
-/// Arrived on a stack: does for `from` what had to wait until it was off its own. Called first thing after each gogo.
+/// Arrived on a stack: does for `from` what had to wait until it was off its own. Called first thing after each gogo. Without a
+/// commit we come from g0, which has done it, and has left the runtime for us (execute.cpp).
 [[gnu::always_inline]] inline void land(commit_fn commit, g* from) noexcept {
   if (commit != nullptr) {
     if (__builtin_expect(!commit(from), 0)) {  // called off: it goes on next
@@ -21,16 +23,17 @@ namespace weft {
     }
     thread_state* t = self();
     WEFT_INVARIANT(t->locks == 0, "schedule: holding locks", t->locks);
+    leave_runtime(t->mp);
   }
 }
 
 /// Whether the one that leaves still holds a lock, which its commit releases on the other side.
 enum class holding : std::uint8_t { nothing, maybe_a_lock };
 
-/// The next goroutine if a short lap may run it, else null: then g0 looks. Owner of pp only.
+/// The next goroutine if a short lap may run it, else null: then g0 looks. Owner of pp only; pp may be null.
 [[gnu::always_inline]] inline g* short_lap(m* mp, p* pp, g* leaving, holding what) noexcept {
   // [mo:attention] relaxed: a bit that is missed now is seen 61 laps later at the latest; its condition is read by the long lap.
-  if (__builtin_expect(pp->attention.load(std::memory_order_relaxed) != 0 || pp->laps_left <= 1 || (leaving->flags & g_long_only) != 0, 0)) return nullptr;
+  if (__builtin_expect(!pp || pp->attention.load(std::memory_order_relaxed) != 0 || pp->laps_left <= 1 || (leaving->flags & g_long_only) != 0, 0)) return nullptr;
   pp->laps_left--;
   slice s;
   g* next = pp->queue.get(s);
@@ -86,13 +89,15 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
 /// Runs on: a goroutine's stack. Switches: yes. Allocates: no. Locks held: at most those that commit releases.
 [[gnu::always_inline]] inline void park(commit_fn commit, void* arg, wait_reason why) noexcept {
   m* mp = self()->mp;
+  enter_runtime(mp);
   g* gp = mp->curg;
+  p* pp = mp->pp;
   gp->why = why;
   gp->commit_arg = arg;
   // [mo:status] release, pairs with the acquire in ready(). Already now: nobody can find gp before commit lets go.
   gp->status.store(g_status::waiting, std::memory_order_release);
-  bump(mp->pp->count.parks);
-  leave_stack(mp, gp, short_lap(mp, mp->pp, gp, holding::maybe_a_lock), commit);
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.parks);
+  leave_stack(mp, gp, short_lap(mp, pp, gp, holding::maybe_a_lock), commit);
 }
 
 /// park() for whoever calls: a goroutine parks; a thread that weft did not make sleeps on a futex until ready().

@@ -3,6 +3,7 @@
 
 #include "goroutine/sudog.hpp"
 #include "os/futex.hpp"
+#include "sched/retake.hpp"
 
 namespace weft {
 
@@ -59,7 +60,7 @@ bool commit_limited(g* gp) noexcept {
   if (done_core* d = lp->limit.done) {
     lock_word(d->lock);
     if (join_locked(*d, lp->on_done, gp)) {
-      if (timed) self()->mp->pp->timers.add(&lp->t);
+      if (timed) timers_here(self()->mp).add(&lp->t);
     } else {
       const bool won = claim(gp);
       WEFT_INVARIANT(won, "park_until: woken before it waits");
@@ -68,7 +69,7 @@ bool commit_limited(g* gp) noexcept {
     }
     unlock_word(d->lock);
   } else if (timed) {
-    self()->mp->pp->timers.add(&lp->t);
+    timers_here(self()->mp).add(&lp->t);
   }
   const bool committed = commit(gp);
   WEFT_INVARIANT(committed, "park_until: commit refused");

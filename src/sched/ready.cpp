@@ -1,5 +1,6 @@
 // sched/ready.cpp: waiting -> runnable. Who is made ready runs next on the waker's P, within its time slice, so a chain of
 // wake-ups stays on one processor, warm; an idle P, if there is one, starts to look for the rest.
+#include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 
 #include "os/futex.hpp"
@@ -22,7 +23,16 @@ void put_back(p* pp, g* gp) noexcept {
   if (!pp->queue.try_put(gp)) overflow(pp, gp);
 }
 
+void put_global(g* gp) noexcept {
+  {
+    lock_guard hold(sched.lock);
+    (gp->flags & g_background ? sched.background : sched.global).put(gp);
+  }
+  wakep();
+}
+
 void put_next(p* pp, g* gp) noexcept {
+  if (__builtin_expect(!pp || (gp->flags & g_background) != 0, 0)) return put_global(gp);
   if (__builtin_expect(sched.chaos, 0)) {
     const std::uint32_t choice = self()->mp->random.below(8);
     if (choice < 4) return put_back(pp, gp);  // not next
@@ -47,13 +57,10 @@ void ready(g* gp) noexcept {
   WEFT_INVARIANT(was == g_status::waiting, "ready: bad g status", static_cast<int>(was), gp->id);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   m* mp = self()->mp;
-  if (__builtin_expect(mp && mp->pp, 1)) {
-    bump(mp->pp->count.readies);
-    put_next(mp->pp, gp);
-  } else {
-    lock_guard hold(sched.lock);
-    sched.global.put(gp);
-  }
+  const in_runtime inside(mp);
+  p* pp = mp ? +mp->pp : nullptr;
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.readies);
+  put_next(pp, gp);
   wakep();
 }
 
@@ -72,7 +79,8 @@ void inject(g_list& list) noexcept {
     runnable.push_back(gp);
   }
   m* mp = self()->mp;
-  p* pp = mp ? mp->pp : nullptr;
+  const in_runtime inside(mp);
+  p* pp = mp ? +mp->pp : nullptr;
   if (pp) {
     while (pp->queue.ring_size() < runq::capacity / 2) {
       g* gp = runnable.pop_front();

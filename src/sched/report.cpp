@@ -103,6 +103,7 @@ std::string_view status_text(const g* gp, g_status s) noexcept {
     case g_status::dead: return "";
     case g_status::runnable: return "runnable";
     case g_status::running: return "running";
+    case g_status::syscall: return "syscall";
     case g_status::waiting: return to_string(gp->why);
   }
   return "?";

@@ -72,12 +72,14 @@ bool bring_to_rest(m* mp) noexcept {
   for (;;) {
     {
       lock_guard hold(sched.lock);
-      if (sched.idle_m_count.load(std::memory_order_relaxed) + 1 >= sched.m_count.load(std::memory_order_relaxed)) return true;
+      if (sched.idle_m_count.load(std::memory_order_relaxed) + sched.locked_idle + 1 >= sched.m_count.load(std::memory_order_relaxed)) break;
     }
     if (os::now_ns() > until) return false;
     if (sched.last_poll.load(std::memory_order_relaxed) == 0) netpoll_break();
     ::usleep(20);
   }
+  rest_sysmon();
+  return true;
 }
 
 // The world is at rest: what the goroutines own that are parked now is no leak, until run() goes on with them.
@@ -137,8 +139,12 @@ void main_ended(m* mp) noexcept {
   if (mp->pp) static_cast<void>(releasep(mp));
   if (mp->is_main) return;
   m* main_m = sched.main_m;
-  const bool was_idle = take_from_idle_list(main_m);
-  WEFT_INVARIANT(was_idle, "run: main's thread is not at rest");
+  if (!take_from_idle_list(main_m)) {  // then it waits for a goroutine that is locked to it
+    lock_guard hold(sched.lock);
+    WEFT_INVARIANT(main_m->locked_wait.load(std::memory_order_relaxed), "run: main's thread is not at rest");
+    main_m->locked_wait.store(false, std::memory_order_relaxed);
+    sched.locked_idle--;
+  }
   main_m->parked.wake();
   stopm(mp);
 }
@@ -177,6 +183,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     if (n == 0) n = default_procs();
     resize_procs_locked(nullptr, n < max_procs ? n : max_procs);
   }
+  start_sysmon();
   acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
   start_the_world();
   no_longer_stopper();  // it was whoever ended the last run()

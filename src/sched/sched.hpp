@@ -42,7 +42,7 @@ struct alignas(64) p {
   // What a lap touches.
   atomic<std::uint32_t> attention{0};
   std::uint32_t laps_left = laps_between_looks;
-  m* mp = nullptr;
+  atomic<m*> mp{nullptr};         // who holds it
   g* free_gs = nullptr;           // records of ended goroutines
   std::uint32_t free_count = 0;
   std::uint32_t stack_count = 0;
@@ -51,7 +51,7 @@ struct alignas(64) p {
   std::int64_t slice_start = 0;   // and when that was
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   struct counters {
-    atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
+    atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, retaken{0}, displaced{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
     atomic<std::int64_t> started{0}, ended{0};
   } count;
   atomic<void*> tasks{nullptr};   // task/: unstarted tasks
@@ -67,11 +67,26 @@ struct alignas(64) p {
   int id = 0;
 };
 
-/// A thread of weft's.
+/// The P that an M holds, or null. Changed by the M itself, inside weft, or by a taker while the M is outside (in_runtime.hpp).
+class held_p {
+ public:
+  operator p*() const noexcept { return p_.load(std::memory_order_relaxed); }
+  p* operator->() const noexcept { return p_.load(std::memory_order_relaxed); }
+  held_p& operator=(p* pp) noexcept { return p_.store(pp, std::memory_order_relaxed), *this; }
+
+ private:
+  atomic<p*> p_{nullptr};
+};
+
+/// A thread of weft's. Its record is type-stable: a taker may look at one that has just ended.
 struct alignas(64) m {
   void* g0_sp = nullptr;    // the context of the scheduler on this thread's own stack, while a goroutine runs
   g* curg = nullptr;        // the goroutine that runs
-  p* pp = nullptr;          // the P held, or null
+  held_p pp;
+  atomic<bool> in_rt{true};     // inside weft: in_runtime.hpp
+  atomic<bool> taking{false};   // somebody is about to take its P
+  atomic<bool> held_up{false};  // stands still at the entry of weft, because all mutators are stopped
+  bool displaced = false;       // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start
   g* chosen = nullptr;      // what a short lap took from the queue and could not switch to
@@ -84,6 +99,11 @@ struct alignas(64) m {
   std::int64_t stacks_still_at = 0;  // and since when it has stood still
   bool is_main = false;     // the thread that called run()
   bool main_ended = false;  // main's goroutine has just ended here
+  atomic<std::uint64_t> calls{0};  // blocking calls entered and left: odd, it is in one
+  p* old_p = nullptr;              // the P it had before its call
+  g* locked_g = nullptr;           // the goroutine that is locked to this thread,
+  atomic<bool> locked_wait{false}; // for which it sleeps
+  bool ends = false;               // a goroutine ended locked to this thread: nobody may have it any more
   random_source random;
   sanitizers::stack_state g0_sanitizer;
   arch::fp_environment fp{};  // as the thread had it
@@ -111,9 +131,17 @@ struct scheduler {
   atomic<int> spinning{0};         // Ms that search, sched/idle.cpp has the protocol
   atomic<bool> need_spinning{false};
   global_runq global;
+  global_runq background;          // of go_priority::background: what is left over is theirs
+  std::int64_t background_turn = 0;  // when one of them was last run
   atomic<int> m_count{0};
   std::uint64_t next_m_id = 0;
   int max_ms = 10'000;
+  int soft_ms = 512;               // beyond it sysmon starts threads, one at a time
+  p* waiting_ps = nullptr;         // Ps that wait for a thread because of that
+  int locked_idle = 0;             // locked Ms that sleep until their goroutine can run
+  m* free_ms = nullptr;            // records of threads that ended
+  m* new_ms = nullptr;             // threads that sysmon is to make
+  atomic<int> displaced{0};        // goroutines that run without the P that was theirs
   g* free_gs = nullptr;            // records of ended goroutines
   atomic<int> free_hint{0};        // whether the list is worth a look
 
@@ -139,6 +167,14 @@ struct scheduler {
   m* main_m = nullptr;
   atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> wanted_procs{0};         // set_procs() before run()
+
+  // sysmon (sched/sysmon.cpp).
+  atomic<std::uint32_t> sysmon_signal{0};   // what it sleeps on
+  atomic<bool> sysmon_deep{false};          // it sleeps until a P is taken from the idle list
+  bool sysmon_rests = true;                 // between two runs; guarded by lock
+  std::int64_t trace_every_ns = 0;          // WEFT_DEBUG=schedtrace
+  bool trace_detail = false;
+  std::int64_t report_slices_ns = 0;        // WEFT_DEBUG=longslice
 
   // Chaos mode: WEFT_DEBUG=chaos=SEED.
   bool chaos = false;

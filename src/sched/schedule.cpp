@@ -19,11 +19,21 @@ void reset_spinning(m* mp) noexcept {
 void schedule(m* mp) noexcept {
   for (;;) {
     slice s = slice::fresh;
-    g* gp = find_runnable(mp, s);
-    if (!gp) return;
-    if (mp->spinning) reset_spinning(mp);
-    WEFT_INVARIANT(mp->pp != nullptr, "schedule: no P");
+    g* gp;
+    if (__builtin_expect(mp->locked_g != nullptr, 0)) {
+      stop_locked_m(mp);
+      gp = mp->locked_g;
+    } else {
+      gp = find_runnable(mp, s);
+      if (!gp) return;
+      if (mp->spinning) reset_spinning(mp);
+      if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {
+        start_locked_m(mp, gp);
+        continue;
+      }
+    }
     execute(mp, gp, s);
+    if (__builtin_expect(mp->ends, 0) && end_of_thread(mp)) return;
     if (__builtin_expect(sched.ending.load(std::memory_order_relaxed), 0) && mp->main_ended) {
       main_ended(mp);
       if (mp->is_main) return;

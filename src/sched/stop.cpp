@@ -1,7 +1,9 @@
 // sched/stop.cpp: the world of Ps can be stopped: for a change of their number, and for the end of run().
 // Who stops it takes the idle Ps itself and asks the others, which come to stop_here() at their next long lap: the raised
-// attention makes that their next lap. Never waits for user code longer than to its next call of weft.
+// attention makes that their next lap; and who is in code of the user's loses its P and runs on (in_runtime.hpp). So it never
+// waits for user code.
 #include "sched/lap.hpp"
+#include "sched/retake.hpp"
 #include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
 
@@ -69,7 +71,34 @@ void begin_stop_locked(m* mp) noexcept {
     pp->status.store(p::state::stopped, std::memory_order_relaxed);
     sched.stop_wait--;
   }
+  while (p* pp = sched.waiting_ps) {
+    sched.waiting_ps = pp->link;
+    pp->link = nullptr;
+    pp->status.store(p::state::stopped, std::memory_order_relaxed);
+    sched.stop_wait--;
+  }
 }
+
+namespace {
+
+// Those that run code of the user's go on without their P: the world does not wait for them.
+void take_ps_of_users() noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    lock_guard hold(sched.lock);
+    p* pp = sched.ps[i].load(std::memory_order_relaxed);
+    if (pp->status.load(std::memory_order_relaxed) != p::state::running || thieves.no_membarrier) continue;
+    m* mp = pp->mp.load(std::memory_order_relaxed);
+    if (!take_p_locked(pp)) continue;
+    if ((mp->calls.load(std::memory_order_relaxed) & 1) == 0) {
+      mp->displaced = true;
+      sched.displaced.fetch_add(1, std::memory_order_relaxed);
+    }
+    p_stopped_locked(pp);
+  }
+}
+
+}  // namespace
 
 bool wait_until_stopped(std::int64_t limit_ns) noexcept {
   {
@@ -78,6 +107,7 @@ bool wait_until_stopped(std::int64_t limit_ns) noexcept {
   }
   const std::int64_t until = os::add_ns(os::now_ns(), limit_ns);
   while (!sched.stopped.sleep_for(100'000)) {
+    take_ps_of_users();
     if (os::now_ns() >= until) return false;
     raise_all(attention_stop);
   }
@@ -102,15 +132,11 @@ stopped_world::~stopped_world() {
   no_longer_stopper();
 }
 
-namespace {
-
 void p_stopped_locked(p* pp) noexcept {
   WEFT_INVARIANT(sched.stop_wait > 0, "stop: more Ps than there are", sched.stop_wait);
   pp->status.store(p::state::stopped, std::memory_order_relaxed);
   if (--sched.stop_wait == 0) sched.stopped.wake();
 }
-
-}  // namespace
 
 void stop_here(m* mp) noexcept {
   if (mp->spinning) {
@@ -126,15 +152,7 @@ void stop_here(m* mp) noexcept {
 }
 
 void give_up_p(m* mp) noexcept {
-  p* pp = releasep(mp);
-  bool has_work = false;
-  {
-    lock_guard hold(sched.lock);
-    if (sched.stopping.load(std::memory_order_relaxed)) p_stopped_locked(pp);
-    else if (pp->queue.empty()) put_idle_p_locked(pp);
-    else has_work = true;
-  }
-  if (has_work) startm(pp, false);
+  if (mp->pp) handoffp(releasep(mp));
 }
 
 void resize_procs_locked(m* mp, int n) noexcept {

@@ -23,8 +23,9 @@ bool worth_spinning(int round) noexcept {
   static const bool several = std::thread::hardware_concurrency() > 1;
   if (round >= 4 || !several) return false;
   m* mp = self()->mp;
-  if (!mp || !mp->pp) return true;
-  return sched.procs.load(std::memory_order_relaxed) > sched.idle_p_count.load(std::memory_order_relaxed) + 1 && mp->pp->queue.empty();
+  const p* pp = mp ? +mp->pp : nullptr;  // read once: it may be taken away
+  if (!pp) return true;
+  return sched.procs.load(std::memory_order_relaxed) > sched.idle_p_count.load(std::memory_order_relaxed) + 1 && pp->queue.empty();
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ tasks_of_p* of_mine(p* pp) noexcept {
 
 p* current_p() noexcept {
   m* mp = self()->mp;
-  return mp && mp->curg ? mp->pp : nullptr;
+  return mp && mp->curg ? +mp->pp : nullptr;
 }
 
 void push_locked(tasks_of_p* l, task_base* t) noexcept {
@@ -182,6 +182,7 @@ void* task_alloc(std::size_t size, std::size_t align) {
   const std::size_t cls = (size - 1) / class_bytes;
   if (align > alignof(std::max_align_t)) return ::operator new(size, std::align_val_t(align));
   if (cls < classes) {
+    const in_runtime inside(self()->mp);
     if (p* pp = current_p()) {
       tasks_of_p* l = of_mine(pp);
       if (auto* b = l->free[cls]) {
@@ -201,6 +202,7 @@ void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
   const std::size_t cls = (size - 1) / class_bytes;
   if (align > alignof(std::max_align_t)) return ::operator delete(memory, std::align_val_t(align));
   if (cls < classes) {
+    const in_runtime inside(self()->mp);
     if (p* pp = current_p()) {
       tasks_of_p* l = of_mine(pp);
       if (l->free_count[cls] < cached) {
@@ -216,29 +218,30 @@ void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
 }
 
 void task_start(task_base* t) noexcept {
-  g* gp = current_g();
-  if (!gp) {  // before run(), or on a foreign thread: a goroutine like any other
-    t->state.store(started, std::memory_order_relaxed);
-    const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
-    *static_cast<task_base**>(made.closure) = t;
-    go_commit(made.gp, &run_as_goroutine);
-    return;
-  }
-  t->creator = this_goroutine::id();
-  p* pp = self()->mp->pp;
-  bump(pp->count.started);
-  tasks_of_p* l = of_mine(pp);
   {
-    lock_guard hold(l->lock);
-    push_locked(l, t);
-  }
-  if (sched.procs.load(std::memory_order_relaxed) > 1) {
-    // [mo:idle] The list, then the searchers: see idle.cpp. With one P nobody could be searching.
-    if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) {
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      wakep();
+    m* mp = self()->mp;
+    const in_runtime inside(mp);
+    if (p* pp = current_p()) {
+      t->creator = this_goroutine::id();
+      bump(pp->count.started);
+      tasks_of_p* l = of_mine(pp);
+      {
+        lock_guard hold(l->lock);
+        push_locked(l, t);
+      }
+      // [mo:idle] The list, then the searchers: see idle.cpp. With one P nobody could be searching.
+      if (sched.procs.load(std::memory_order_relaxed) > 1 && sched.idle_p_count.load(std::memory_order_relaxed) != 0) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        wakep();
+      }
+      return;
     }
   }
+  // Before run(), on a foreign thread, or without a P: a goroutine like any other.
+  t->state.store(started, std::memory_order_relaxed);
+  const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
+  *static_cast<task_base**>(made.closure) = t;
+  go_commit(made.gp, &run_as_goroutine);
 }
 
 void task_join(task_base* t) {
@@ -254,17 +257,18 @@ void task_join(task_base* t) {
     // [mo:own] Both references are ours.
     t->state.store(started | done, std::memory_order_relaxed);
     t->refs.store(1, std::memory_order_relaxed);
-    bump(self()->mp->pp->count.ended);
+    {
+      m* mp = self()->mp;
+      const in_runtime inside(mp);
+      count_ended(mp->pp);
+    }
     return;
   }
   if (claim_this(t)) {
     g* fresh = make_goroutine(t);
-    if (m* mp = self()->mp; mp && mp->pp) {
-      put_next(mp->pp, fresh);
-    } else {
-      lock_guard hold(sched.lock);
-      sched.global.put(fresh);
-    }
+    m* mp = self()->mp;
+    const in_runtime inside(mp);
+    put_next(mp ? +mp->pp : nullptr, fresh);
     wakep();
   }
   sudog s;

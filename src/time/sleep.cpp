@@ -7,6 +7,7 @@
 #include "os/clock.hpp"
 #include "os/futex.hpp"
 #include "sched/park.hpp"
+#include "sched/retake.hpp"
 
 namespace weft {
 
@@ -14,7 +15,8 @@ namespace {
 
 bool commit_sleep(g* gp) noexcept {
   const std::int64_t when = gp->sleep_timer.when;  // once it is queued, it may fire and gp go on
-  if (self()->mp->pp->timers.add(&gp->sleep_timer, timer_heap::removal::never)) wake_poller(when, who_else::nobody);
+  m* mp = self()->mp;
+  if (timers_here(mp).add(&gp->sleep_timer, timer_heap::removal::never)) wake_poller(when, mp->pp ? who_else::nobody : who_else::a_searcher);
   return true;
 }
 

@@ -1,0 +1,51 @@
+// sched/in_runtime.hpp: a P may be taken away from a thread that runs user code, and from no other (design D3, D10).
+// A goroutine that computes for 10 ms, or that is in a blocking call, holds a P that others could use. So sysmon, or whoever
+// stops the world, takes it; the goroutine runs on without one. But inside weft a thread works on its P with plain loads and
+// stores. Which of the two it is, taker and holder settle without a locked instruction on the holder's side:
+//
+//   holder   in_rt = true;  look at `taking`:  false: the P stays ours until in_rt is false again
+//                                              true:  wait until the taker has made up its mind, then read the P anew
+//   taker    (sched.lock)  taking = true;  barrier on all threads (membarrier);  look at in_rt:
+//                                              true:  leave it alone;   false: mp->pp = null, the P is ours
+//            taking = false
+//
+// Without the barrier both could miss the other (a store and then a load on either side: Dekker). Where there is no membarrier
+// nobody takes a P but from a call that said so, and those use a fence (syscall.cpp).
+// On g0 in_rt is always true. A goroutine enters at the first line of what touches its P, and leaves when it is back in its own code:
+// for one that parked, that is at the end of its landing, on whatever thread that is.
+#pragma once
+
+#include "sched/sched.hpp"
+
+namespace weft {
+
+/// The slow half of enter(): a taker is about to decide.
+[[gnu::cold]] void wait_for_taker(m* mp) noexcept;
+
+[[gnu::always_inline]] inline void enter_runtime(m* mp) noexcept {
+  mp->in_rt.store(true, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // [mo:taking] pairs with the barrier in take_p_locked()
+  // [mo:taking] acquire: with false, what the last taker did to mp->pp is seen.
+  if (__builtin_expect(mp->taking.load(std::memory_order_acquire), 0)) wait_for_taker(mp);
+}
+[[gnu::always_inline]] inline void leave_runtime(m* mp) noexcept {
+  mp->in_rt.store(false, std::memory_order_release);  // [mo:in_rt] pairs with the acquire in take_p_locked()
+}
+
+/// For a call that does not park. Nests; on g0, and on threads that weft did not make, it does nothing.
+class [[nodiscard]] in_runtime {
+ public:
+  [[gnu::always_inline]] explicit in_runtime(m* mp) noexcept : mp_(mp && !mp->in_rt.load(std::memory_order_relaxed) ? mp : nullptr) {
+    if (mp_) enter_runtime(mp_);
+  }
+  [[gnu::always_inline]] ~in_runtime() {
+    if (mp_) leave_runtime(mp_);
+  }
+  in_runtime(const in_runtime&) = delete;
+  in_runtime& operator=(const in_runtime&) = delete;
+
+ private:
+  m* mp_;
+};
+
+}  // namespace weft

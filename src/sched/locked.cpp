@@ -1,0 +1,122 @@
+// sched/locked.cpp: goroutines that are locked to a thread: for libraries that keep their state per thread (a window system, OpenGL, a
+// database's client), for namespaces and credentials. Source: Go's proc.go (LockOSThread, stoplockedm, startlockedm).
+// The thread runs that goroutine and no other. While the goroutine waits, the thread sleeps on its note; whoever finds the
+// goroutine runnable gives its P to that thread and looks for another. Two short cuts make this cheaper than Go's: a P goes
+// straight from one locked thread to the next, without a third in between; and a locked thread looks at its note for some
+// microseconds before it sleeps.
+#include <weft/this_goroutine.hpp>
+
+#include "sched/retake.hpp"
+
+namespace weft {
+
+namespace {
+
+// Our own goroutine, or one that is locked to somebody else, if that is what comes next on pp; else null, and nothing is changed.
+g* next_if_locked(p* pp) noexcept {
+  if (sched.stopping.load(std::memory_order_relaxed) || pp->laps_left <= 1 || pp->attention.load(std::memory_order_relaxed) != 0) return nullptr;
+  slice s;
+  g* gp = pp->queue.get(s);
+  if (!gp) return nullptr;
+  if (gp->flags & g_locked) {
+    pp->laps_left--;
+    return gp;
+  }
+  put_next(pp, gp);
+  return nullptr;
+}
+
+// The owner of gp, which sleeps or is about to, goes on with pp.
+void wake_owner(g* gp, p* pp) noexcept {
+  m* owner = gp->mp;
+  {
+    lock_guard hold(sched.lock);
+    if (owner->locked_wait.load(std::memory_order_relaxed)) sched.locked_idle--;
+    owner->locked_wait.store(false, std::memory_order_relaxed);
+    owner->next_p = pp;
+  }
+  owner->parked.wake();
+}
+
+void sleep_locked(m* mp) noexcept {
+  {
+    lock_guard hold(sched.lock);
+    if (!mp->next_p) {  // else somebody was faster
+      mp->locked_wait.store(true, std::memory_order_relaxed);
+      sched.locked_idle++;
+    }
+  }
+  if (!mp->parked.spin(10'000)) {
+    check_deadlock();
+    mp->parked.sleep();
+  }
+  mp->parked.clear();
+}
+
+}  // namespace
+
+void stop_locked_m(m* mp) noexcept {
+  WEFT_INVARIANT(!mp->spinning, "stoplockedm: spinning");
+  if (mp->pp) {
+    g* next = next_if_locked(mp->pp);
+    if (next == mp->locked_g) return;
+    p* pp = releasep(mp);
+    if (next) wake_owner(next, pp);
+    else handoffp(pp);
+  }
+  sleep_locked(mp);
+  if (p* pp = mp->next_p) {
+    mp->next_p = nullptr;
+    acquirep(mp, pp);
+  }
+}
+
+void start_locked_m(m* mp, g* gp) noexcept {
+  WEFT_INVARIANT(gp->mp != mp, "startlockedm: locked to me");
+  wake_owner(gp, releasep(mp));
+  stopm(mp);
+}
+
+void end_locked(m* mp, g* gp) noexcept {
+  gp->flags &= static_cast<std::uint8_t>(~g_locked);
+  mp->locked_g = nullptr;
+  mp->ends = (gp->flags & g_main) == 0;
+}
+
+bool end_of_thread(m* mp) noexcept {
+  if (mp->pp) handoffp(releasep(mp));
+  if (mp->is_main) {  // it returns from run() one day, and until then does nothing
+    mp->ends = false;
+    mp->parked.clear();
+    sleep_locked(mp);
+    return false;
+  }
+  {
+    lock_guard hold(sched.lock);
+    sched.m_count.fetch_sub(1, std::memory_order_relaxed);
+  }
+  check_deadlock();
+  return true;
+}
+
+namespace this_goroutine {
+
+void lock_thread() {
+  g* gp = current_g();
+  if (!gp || gp->locks_of_thread++ != 0) return;
+  m* mp = self()->mp;
+  mp->parked.clear();
+  mp->locked_g = gp;
+  gp->mp = mp;
+  gp->flags |= g_locked;
+}
+
+void unlock_thread() {
+  g* gp = current_g();
+  if (!gp || gp->locks_of_thread == 0 || --gp->locks_of_thread != 0) return;
+  gp->flags &= static_cast<std::uint8_t>(~g_locked);
+  self()->mp->locked_g = nullptr;
+}
+
+}  // namespace this_goroutine
+}  // namespace weft

@@ -1,0 +1,75 @@
+// sched/retake.cpp: see retake.hpp, and in_runtime.hpp for why a P can be taken without the holder's doing anything.
+// Source: Go's retake, handoffp and exitsyscall (proc.go), where a P is taken from system calls only.
+#include "sched/retake.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+
+#include "sched/upcalls.hpp"
+#include "work/netpoll.hpp"
+
+namespace weft {
+
+void wait_for_taker(m* mp) noexcept {
+  for (;;) {
+    {
+      lock_guard hold(sched.lock);  // a taker decides under it
+      if (!mp->taking.load(std::memory_order_acquire)) return;  // [mo:taking]
+    }
+    mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] all mutators are stopped: for us to see
+    const timespec pause{0, 20'000};
+    ::nanosleep(&pause, nullptr);
+    mp->held_up.store(false, std::memory_order_relaxed);
+  }
+}
+
+bool take_p_locked(p* pp) noexcept {
+  m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
+  if (!mp || mp->in_rt.load(std::memory_order_relaxed)) return false;  // a guess that saves the barrier
+  const bool was = mp->taking.load(std::memory_order_relaxed);
+  mp->taking.store(true, std::memory_order_seq_cst);  // [mo:taking]
+  barrier_on_all_threads();
+  // [mo:in_rt] acquire: what it did to the P is seen. It may have given the P up itself, and be back in user code with another.
+  const bool taken = !mp->in_rt.load(std::memory_order_acquire) && mp->pp == pp;
+  if (taken) {
+    mp->pp = nullptr;
+    pp->mp.store(nullptr, std::memory_order_relaxed);
+    pp->status.store(p::state::idle, std::memory_order_relaxed);
+  }
+  mp->taking.store(was, std::memory_order_release);  // [mo:taking] pairs with the acquire in enter_runtime()
+  return taken;
+}
+
+bool has_work(p* pp) noexcept { return !pp->queue.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
+
+void handoffp(p* pp) noexcept {
+  {
+    lock_guard hold(sched.lock);
+    if (sched.stopping.load(std::memory_order_relaxed)) return p_stopped_locked(pp);
+    // Nobody waits for timers and the network: the new holder will, when it finds nothing else.
+    const bool no_poller = sched.last_poll.load(std::memory_order_relaxed) != 0 &&
+                           (netpoll_waiters() > 0 || pp->timers.earliest() != timer_heap::never);
+    if (!has_work(pp) && !no_poller) return put_idle_p_locked(pp);
+  }
+  startm(pp, false);
+}
+
+bool regain_p(m* mp) noexcept {
+  lock_guard hold(sched.lock);
+  if (sched.stopping.load(std::memory_order_relaxed)) return false;
+  p* pp = sched.waiting_ps;
+  if (pp) {
+    sched.waiting_ps = pp->link;
+    pp->link = nullptr;
+  } else {
+    pp = get_idle_p_locked(mp->old_p);
+  }
+  if (!pp) return false;
+  acquirep(mp, pp);
+  return true;
+}
+
+int most_displaced() noexcept { return std::max(sched.procs.load(std::memory_order_relaxed), 4); }
+
+}  // namespace weft

@@ -1,0 +1,27 @@
+// sched/retake.hpp: Ps that change hands other than by their M going idle.
+#pragma once
+
+#include "sched/in_runtime.hpp"
+#include "sched/lap.hpp"
+
+namespace weft {
+
+/// Takes pp away from the M that holds it, if that is in user code: false when it is not, or holds it no more. The P is then
+/// nobody's, and the caller hands it over. Under sched.lock.
+[[nodiscard]] bool take_p_locked(p* pp) noexcept;
+/// Gives a P that is nobody's to a thread, if there is something to do; else it is idle.
+void handoffp(p* pp) noexcept;
+/// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.
+[[nodiscard]] bool regain_p(m* mp) noexcept;
+/// The most goroutines that are displaced at once; past it, hogs are reported.
+[[nodiscard]] int most_displaced() noexcept;
+/// Whether there is something on pp, or for all, that a holder of pp would run.
+[[nodiscard]] bool has_work(p* pp) noexcept;
+
+/// Where a goroutine keeps a timer: its P's heap; without a P, the first one's, which never goes. Inside weft.
+[[nodiscard]] inline timer_heap& timers_here(m* mp) noexcept {
+  p* pp = mp->pp;
+  return (__builtin_expect(pp != nullptr, 1) ? pp : sched.ps[0].load(std::memory_order_acquire))->timers;  // [mo:procs]
+}
+
+}  // namespace weft

@@ -1,0 +1,79 @@
+// sched/syscall.cpp: calls that may block the thread (design D10). Source: Go's entersyscall and exitsyscall (proc.go).
+// A short call only says that it is one: two stores, and sysmon takes the P if it lasts 20 us. One that is known to be long hands
+// its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps.
+#include <weft/blocking.hpp>
+
+#include "sched/park.hpp"
+#include "sched/retake.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+bool commit_queue(g* gp) noexcept {
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  put_global(gp);
+  return true;
+}
+
+// Nested calls are one.
+m* caller() noexcept {
+  m* mp = self()->mp;
+  return mp && mp->curg ? mp : nullptr;
+}
+
+}  // namespace
+
+bool enter_call(call_kind kind) noexcept {
+  m* mp = caller();
+  if (!mp || (mp->calls.load(std::memory_order_relaxed) & 1) != 0) return false;
+  WEFT_INVARIANT(self()->locks == 0, "entersyscall: holding locks", self()->locks);
+  mp->curg->status.store(g_status::syscall, std::memory_order_relaxed);  // [mo:own] for dumps
+  mp->old_p = mp->pp;
+  if (kind == call_kind::known_to_block) {
+    enter_runtime(mp);
+    const bool has_p = mp->pp;
+    p* pp = has_p ? releasep(mp) : nullptr;
+    mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    leave_runtime(mp);
+    if (pp) handoffp(pp);
+  } else {
+    // [mo:calls] release, pairs with the acquire in sysmon's look.
+    mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    if (__builtin_expect(sched.sysmon_deep.load(std::memory_order_relaxed), 0)) wake_sysmon();
+  }
+  return true;
+}
+
+int get_errno() noexcept { return errno; }
+void set_errno(int value) noexcept { errno = value; }
+
+void leave_call() noexcept {
+  m* mp = self()->mp;
+  g* gp = mp->curg;
+  enter_runtime(mp);
+  if (__builtin_expect(thieves.no_membarrier, 0)) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // [mo:taking] instead of the taker's barrier
+    if (mp->taking.load(std::memory_order_acquire)) wait_for_taker(mp);  // [mo:taking]
+  }
+  mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // [mo:calls]
+  if (__builtin_expect(mp->pp != nullptr, 1) || regain_p(mp)) {
+    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
+    leave_runtime(mp);
+    return;
+  }
+  leave_stack(mp, gp, nullptr, &commit_queue);
+}
+
+}  // namespace weft::detail
+
+namespace weft {
+
+int set_max_threads(int n) {
+  lock_guard hold(sched.lock);
+  const int before = sched.max_ms;
+  if (n > 0) sched.max_ms = n;
+  return before;
+}
+
+}  // namespace weft

@@ -1,0 +1,280 @@
+// sched/sysmon.cpp: the monitor: a thread of its own that holds no P, allocates nothing and looks at everything now and then.
+// It takes Ps from calls that block and from goroutines that compute too long while others wait (design D3, D10), looks at a poller that
+// nobody looks at, makes threads for those who may not (idle.cpp, newm), follows the machine's limits, and prints schedtrace lines.
+// It looks each 20 us while there is something to do, then less and less often, at last each 10 ms; when all Ps are idle it sleeps
+// until one is taken from the idle list. Source: Go's sysmon and retake (proc.go).
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "os/futex.hpp"
+#include "sched/report.hpp"
+#include "sched/retake.hpp"
+#include "work/netpoll.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::int64_t shortest_ns = 20'000, longest_ns = 10'000'000;
+constexpr std::int64_t call_ns = 20'000, stale_poll_ns = 10'000'000;
+
+/// What was seen of a P, and since when it has not changed.
+struct seen_of_p {
+  std::uint64_t calls = 0, laps = 0;
+  std::uint32_t tick = 0;
+  std::int64_t calls_since = 0, laps_since = 0, tick_since = 0;
+  bool reported = false;
+};
+seen_of_p seen[max_procs];
+
+std::uint64_t laps_of(const p* pp) noexcept {
+  return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
+}
+
+// Its goroutine is in a call. True when the P was taken.
+bool retake_from_call(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
+  const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
+  if ((calls & 1) == 0) return false;
+  if (calls != s.calls) {
+    s.calls = calls;
+    s.calls_since = now;
+    return false;
+  }
+  if (now - s.calls_since < call_ns) return false;
+  // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
+  if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < slice_ns) return false;
+  {
+    lock_guard hold(sched.lock);
+    if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
+    if (mp->calls.load(std::memory_order_acquire) != calls || !take_p_locked(pp)) return false;  // [mo:calls]
+    bump(pp->count.retaken);
+  }
+  handoffp(pp);
+  return true;
+}
+
+bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
+
+void report_long_slice(const m* mp, std::int64_t ran_ns) noexcept {
+  if (const g* gp = mp->curg) {
+    error_text() << "weft: goroutine " << gp->id << (gp->name ? " " : "") << (gp->name ? gp->name : "") << ", started by goroutine " << gp->creator
+                 << ", has run for " << ran_ns / 1'000'000 << " ms without a call of weft\n";
+  }
+}
+
+// One that computes: asked to yield after its slice; and when it does not, and others wait, it goes on without the P.
+bool retake_from_hog(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
+  if (const std::uint32_t tick = pp->tick; tick != s.tick) {
+    s.tick = tick;
+    s.tick_since = now;
+  }
+  if (const std::uint64_t laps = laps_of(pp); laps != s.laps) {
+    s.laps = laps;
+    s.laps_since = now;
+    s.reported = false;
+  }
+  if (now - s.tick_since >= slice_ns) pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
+  const std::int64_t ran = now - s.laps_since;
+  if (sched.report_slices_ns > 0 && ran >= sched.report_slices_ns && !s.reported) {
+    s.reported = true;
+    report_long_slice(mp, ran);
+  }
+  if (ran < slice_ns || thieves.no_membarrier || !others_wait(pp, now)) return false;
+  if (sched.idle_p_count.load(std::memory_order_relaxed) > 0) {  // somebody else can have what waits
+    wakep();
+    return false;
+  }
+  if (sched.displaced.load(std::memory_order_relaxed) >= most_displaced()) return false;
+  {
+    lock_guard hold(sched.lock);
+    if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp || laps_of(pp) != s.laps || !take_p_locked(pp)) return false;
+    mp->displaced = true;
+    sched.displaced.fetch_add(1, std::memory_order_relaxed);
+    bump(pp->count.displaced);
+  }
+  handoffp(pp);
+  return true;
+}
+
+// Whatever nobody was woken for: a P that was handed over is idle without having looked at the others' queues.
+void see_to_idle_ps(std::int64_t now) noexcept {
+  if (sched.idle_p_count.load(std::memory_order_relaxed) == 0 || sched.spinning.load(std::memory_order_relaxed) != 0) return;
+  const bool polled = sched.last_poll.load(std::memory_order_relaxed) == 0;
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    p* pp = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (pp && ((pp->status.load(std::memory_order_relaxed) == p::state::running && pp->queue.ring_size() != 0) || (!polled && pp->timers.earliest() <= now))) return wakep();
+  }
+}
+
+bool look_at_ps(std::int64_t now) noexcept {
+  bool took = false;
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    p* pp = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (!pp || pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
+    m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
+    if (!mp) continue;
+    if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, seen[i], now);  // [mo:calls]
+    else took |= retake_from_hog(pp, mp, seen[i], now);
+  }
+  return took;
+}
+
+void look_at_poller(std::int64_t now) noexcept {
+  if (netpoll_waiters() == 0) return;
+  std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
+  if (last == 0 || now - last < stale_poll_ns || !sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) return;
+  g_list list = netpoll(0);
+  inject(list);
+}
+
+// Threads that others asked for, and one more for Ps that wait because there are so many.
+void make_threads(std::int64_t now) noexcept {
+  static std::int64_t last = 0;
+  m* wanted;
+  p* waiting = nullptr;
+  {
+    lock_guard hold(sched.lock);
+    wanted = sched.new_ms;
+    sched.new_ms = nullptr;
+    if (sched.waiting_ps && now - last > slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
+      last = now;
+      waiting = sched.waiting_ps;
+      sched.waiting_ps = waiting->link;
+      waiting->link = nullptr;
+    }
+  }
+  while (m* mp = wanted) {
+    wanted = mp->idle_next;
+    mp->idle_next = nullptr;
+    start_thread(mp);
+  }
+  if (waiting) {
+    m* mp = make_m();
+    mp->next_p = waiting;
+    start_thread(mp);
+  }
+}
+
+void print_trace(std::int64_t now) noexcept {
+  static std::int64_t next = 0, started = 0;
+  if (sched.trace_every_ns == 0 || now < next) return;
+  if (started == 0) started = now;
+  next = now + sched.trace_every_ns;
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  error_text out;
+  out << "SCHED " << (now - started) / 1'000'000 << "ms: gomaxprocs=" << n << " idleprocs=" << sched.idle_p_count.load(std::memory_order_relaxed)
+      << " threads=" << sched.m_count.load(std::memory_order_relaxed) << " spinningthreads=" << sched.spinning.load(std::memory_order_relaxed)
+      << " needspinning=" << (sched.need_spinning.load(std::memory_order_relaxed) ? 1 : 0) << " idlethreads=" << sched.idle_m_count.load(std::memory_order_relaxed)
+      << " displaced=" << sched.displaced.load(std::memory_order_relaxed) << " runqueue=" << sched.global.size();
+  if (!sched.trace_detail) out << " [";
+  for (int i = 0; i < n; i++) {
+    const p* pp = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    const std::uint32_t queued = pp->queue.ring_size() + (pp->queue.peek_next() ? 1 : 0);
+    if (!sched.trace_detail) {
+      out << (i ? " " : "") << queued;
+      continue;
+    }
+    static constexpr const char* names[] = {"idle", "running", "stopped", "dead"};
+    const m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
+    const g* gp = mp ? mp->curg : nullptr;
+    out << "\n  P" << i << ": status=" << names[static_cast<int>(pp->status.load(std::memory_order_relaxed))] << " schedtick=" << pp->tick << " laps=" << laps_of(pp)
+        << " m=" << (mp ? static_cast<std::int64_t>(mp->id) : -1) << " goroutine=" << (gp ? gp->id : 0) << " runqsize=" << queued;
+  }
+  out << (sched.trace_detail ? "\n" : "]\n");
+}
+
+// Sleeps for `ns`, or until woken.
+void sleep(std::int64_t ns) noexcept {
+  // [mo:sysmon] acquire, pairs with the release in wake_sysmon().
+  if (sched.sysmon_signal.load(std::memory_order_acquire) == 0) os::futex_wait(sched.sysmon_signal, 0, ns);
+  sched.sysmon_signal.store(0, std::memory_order_relaxed);
+}
+
+void rest() noexcept {
+  for (;;) {
+    {
+      lock_guard hold(sched.lock);
+      sched.sysmon_rests = !sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed);
+      if (!sched.sysmon_rests) return;
+    }
+    sleep(os::forever_ns);
+  }
+}
+
+// All Ps idle: until one is taken. The flag first, then the look, and the taker does it the other way round, under the lock.
+void sleep_deeply() noexcept {
+  {
+    lock_guard hold(sched.lock);
+    if (sched.idle_p_count.load(std::memory_order_relaxed) != sched.procs.load(std::memory_order_relaxed) || sched.new_ms) return;
+    sched.sysmon_deep.store(true, std::memory_order_relaxed);
+  }
+  sleep(sched.trace_every_ns ? sched.trace_every_ns : os::forever_ns);
+  sched.sysmon_deep.store(false, std::memory_order_relaxed);
+}
+
+void* sysmon(void*) {
+  std::int64_t delay = shortest_ns;
+  rest();
+  for (int quiet = 0;;) {
+    if (!sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed)) rest();
+    const std::int64_t now = os::now_ns();
+    make_threads(now);
+    look_at_poller(now);
+    const bool busy = look_at_ps(now);
+    see_to_idle_ps(now);
+    print_trace(now);
+    quiet = busy ? 0 : quiet + 1;
+    if (quiet == 0) delay = shortest_ns;
+    else if (quiet > 50) delay = std::min(delay * 2, longest_ns);
+    if (delay == longest_ns) sleep_deeply();
+    sleep(delay);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void wake_sysmon() noexcept {
+  // [mo:sysmon] release: what it is to do was stored before.
+  if (sched.sysmon_signal.exchange(1, std::memory_order_acq_rel) == 0) os::futex_wake(sched.sysmon_signal);
+}
+
+void start_sysmon() noexcept {
+  static bool made = false;
+  if (made) return wake_sysmon();
+  made = true;
+  // Without any signal, which are for threads that run users' code.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_t thread;
+  const int error = pthread_create(&thread, &attr, &sysmon, nullptr);
+  pthread_attr_destroy(&attr);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error) {
+    begin_report();
+    error_text() << "runtime: failed to create the monitor's thread (errno=" << error << "); see ulimit -u, or the cgroup's pids.max\n";
+    fatal("newosproc");
+  }
+}
+
+void rest_sysmon() noexcept {
+  for (;;) {
+    {
+      lock_guard hold(sched.lock);
+      if (sched.sysmon_rests) return;
+    }
+    wake_sysmon();
+    ::sched_yield();
+  }
+}
+
+}  // namespace weft
