@@ -30,7 +30,8 @@ class [[nodiscard]] task {
   }
   ~task() { drop(); }
 
-  /// Waits for the task and gives what it returned, or rethrows what it threw. Once only; afterwards the handle is empty.
+  /// Waits for the task and gives what it returned, or rethrows what it threw; throws task_exited
+  /// if it ended by this_goroutine::exit(). Once only; afterwards the handle is empty.
   /// Parks: yes.    Threads: any.    Allocates: no.
   T join() {
     detail::task_base* s = std::exchange(state_, nullptr);

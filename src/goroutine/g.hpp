@@ -37,6 +37,7 @@ enum g_flags : std::uint8_t {
   g_thread = 2,          // not a goroutine: stands for a thread that weft did not make
   g_main = 4,            // the goroutine of run()'s function
   g_fresh = 8,           // has never run: it has no stack yet, unless its closure is too large for the record
+  g_unwinding = 32,      // ends: a forced unwind runs the destructors of its frames
   g_long_only = g_fp_environment,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh,
 };

@@ -164,6 +164,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
   sched.deadlock.store(options.deadlock, std::memory_order_relaxed);  // published with the Ps, by start_the_world()
   sched.ending.store(false, std::memory_order_relaxed);
+  sched.main_exited.store(false, std::memory_order_relaxed);
   exit_value = 0;
   hide_from_leak_checker();
   mp->random = random_source(sched.seed);

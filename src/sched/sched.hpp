@@ -136,6 +136,7 @@ struct scheduler {
   // run() (sched/run.cpp).
   atomic<bool> running{false};
   atomic<bool> ending{false};          // main's function has returned
+  atomic<bool> main_exited{false};     // main's goroutine has ended otherwise: by this_goroutine::exit()
   m* main_m = nullptr;
   atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> wanted_procs{0};         // set_procs() before run()
