@@ -153,6 +153,7 @@ void wakep() noexcept {
 }
 
 void startm(p* pp, bool spinning) noexcept {
+  refuse_in_forked_child();
   sched.wakeups.fetch_add(1, std::memory_order_relaxed);
   m* mp;
   {

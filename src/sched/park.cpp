@@ -36,6 +36,7 @@ g* current_or_thread() noexcept {
 
 void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
   if (!(gp->flags & g_thread)) return park(commit, arg, why);
+  refuse_in_forked_child();
   gp->why = why;
   gp->commit_arg = arg;
   gp->wakeup.store(0, std::memory_order_relaxed);

@@ -83,6 +83,7 @@ bool thread_joins(done_core& d, detail::sudog& s, g* gp) noexcept {
 }
 
 wait_end thread_until(g* gp, commit_fn commit, void* arg, wait_reason why, const wait_limit& limit) noexcept {
+  refuse_in_forked_child();
   gp->why = why;
   gp->commit_arg = arg;
   gp->wakeup.store(0, std::memory_order_relaxed);

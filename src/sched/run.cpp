@@ -45,11 +45,7 @@ void run_hooks() {
   }
 }
 
-struct main_call {
-  void (*call)(void*);
-  void* arg;
-  int* value;
-};
+int exit_value = 0;
 
 // What stdio has buffered, unless a thread that does not stop holds a stream.
 void flush_what_is_free() noexcept {
@@ -58,6 +54,13 @@ void flush_what_is_free() noexcept {
     ::fflush_unlocked(f);
     ::funlockfile(f);
   }
+}
+
+// Somebody does not come to rest.
+[[noreturn]] void end_at_once() noexcept {
+  let_reporter_finish();
+  flush_what_is_free();
+  ::_exit(exit_value);
 }
 
 /// Stops all Ps, then waits until every M but this one sleeps. False when one does not within the grace time.
@@ -99,8 +102,6 @@ void hide_from_leak_checker() noexcept {
 #endif
 }
 
-int exit_value = 0;
-
 arch::fp_environment standard_fp;  // as it was when run() was first called
 
 // noinline, and by address: no code that switches stacks may know these.
@@ -110,6 +111,13 @@ arch::fp_environment standard_fp;  // as it was when run() was first called
 }
 
 }  // namespace
+
+// In a forked child: whoever goes on with weft here is to be told so, and not to hang.
+void after_fork() noexcept {
+  forked_child.store(true, std::memory_order_relaxed);
+  m* mp = self()->mp;
+  if (mp && mp->pp) mp->pp->attention.fetch_or(attention_forked, std::memory_order_relaxed);
+}
 
 void bind_thread(m* mp) noexcept {
   self()->mp = mp;
@@ -124,15 +132,13 @@ void bind_thread(m* mp) noexcept {
 }
 
 void main_ended(m* mp) noexcept {
+  refuse_in_forked_child();
   mp->main_ended = false;
   if (!try_become_stopper()) {  // somebody else stops the world just now, and may wait for our P
     give_up_p(mp);
     while (!try_become_stopper()) ::usleep(20);
   }
-  if (!bring_to_rest(mp)) {
-    flush_what_is_free();
-    ::_exit(exit_value);
-  }
+  if (!bring_to_rest(mp)) end_at_once();
   show_leak_checker(mp);
   if (mp->pp) static_cast<void>(releasep(mp));
   if (mp->is_main) return;
@@ -147,8 +153,10 @@ namespace detail {
 
 int run_main(void (*call)(void*), void* arg, int* value, const run_options& options) {
   if (sched.running.exchange(true, std::memory_order_acquire)) fatal("run: called inside run(), or beside another");  // [mo:run]
+  refuse_in_forked_child();
   static m* mp = nullptr;
   if (!mp) {
+    ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     install_reports();
     install_overflow_report();
@@ -216,20 +224,21 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
 }  // namespace detail
 
 void exit(int status) {
-  run_hooks();
   m* mp = self()->mp;
+  if (!mp) sched.ending.store(true, std::memory_order_relaxed);  // whatever the goroutines wait for, it is no deadlock any more
+  run_hooks();
+  refuse_in_forked_child();
+  mp = self()->mp;
   if (sched.running.load(std::memory_order_relaxed) && mp) {
     sched.ending.store(true, std::memory_order_relaxed);
     exit_value = status;
     while (!try_become_stopper()) this_goroutine::yield();
-    if (!bring_to_rest(mp)) {
-      flush_what_is_free();
-      ::_exit(status);
-    }
+    if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);
     static_cast<void>(releasep(mp));
     self()->mp = nullptr;  // static destructors run on a foreign thread from here on
   }
+  let_reporter_finish();
   std::exit(status);
 }
 

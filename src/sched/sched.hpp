@@ -29,6 +29,7 @@ enum attention : std::uint32_t {
   attention_stop = 2,     // the world stops
   attention_safe_point = 4,
   attention_chaos = 8,    // chaos mode: every lap is a long one; never cleared
+  attention_forked = 16,  // this is a forked child, and may not go on
 };
 
 /// How many laps may go by before one must look at the clock, the timers and the global queue. A prime, as in Go.

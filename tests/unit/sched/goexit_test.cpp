@@ -181,7 +181,7 @@ WEFT_TEST(goexit, ten_thousand_of_them_leave_nothing) {
   weft::wait_group ended;
   std::atomic<int> destroyed{0};
   for (int i = 0; i < n; ++i) {
-    ended.go([&, captured = counted(i)] {
+    ended.go([&, i, captured = counted(i)] {
       const counted local(i);
       const std::string text(static_cast<std::size_t>(100 + i % 10), 'x');
       weft::defer d([&] { ++destroyed; });
