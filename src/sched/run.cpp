@@ -18,6 +18,7 @@
 #include <weft/this_goroutine.hpp>
 
 #include "os/memory.hpp"
+#include "sched/init.hpp"
 #include "sched/report.hpp"
 
 namespace weft {
@@ -201,6 +202,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   gp->flags |= g_main;
   gp->entry = [](void* c) {
     auto* m = static_cast<main_closure*>(c);
+    run_init_tasks();
     m->call(m->arg);
     exit_value = *m->value;
     run_hooks();
