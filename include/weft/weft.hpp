@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weft/async.hpp>
+#include <weft/call_c.hpp>
 #include <weft/chan.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>

@@ -10,6 +10,7 @@
 
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
 #include "sched/park.hpp"
 
 namespace weft::net::detail {
@@ -83,6 +84,7 @@ bool socket::wait(direction d, std::error_code& ec) noexcept {
 }
 
 bool socket::wait_on_thread(direction d, std::error_code& ec) noexcept {
+  refuse_in_call_c(wait_reason::io_wait);
   for (;;) {
     if (!check(d, ec)) return false;
     int limit_ms = 50;  // nothing wakes a thread in poll() when the socket is closed: look now and then

@@ -2,18 +2,22 @@
 // Source: Go's doInit (proc.go).
 #include "sched/init.hpp"
 
+#include <climits>
+
 #include <weft/init.hpp>
 
 #include "base/atomic.hpp"
 #include "base/throw.hpp"
 #include "lock/lock.hpp"
 #include "os/clock.hpp"
+#include "os/futex.hpp"
 
 namespace weft {
 
 using detail::init_task;
 
 bool trace_init_tasks = false;
+atomic<std::uint32_t> init_is_done{0};
 
 namespace {
 
@@ -89,6 +93,8 @@ bool add_init_task(init_task& task) noexcept {
 void run_init_tasks() {
   const std::int64_t start = os::now_ns();
   while (init_task* t = take_first()) run_task(*t, nullptr, start);
+  init_is_done.store(1, std::memory_order_release);  // [mo:init]
+  os::futex_wake(init_is_done, INT_MAX);
 }
 
 }  // namespace weft

@@ -8,6 +8,7 @@
 #include <weft/this_goroutine.hpp>
 
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
 
 namespace weft {
 
@@ -36,6 +37,7 @@ g* current_or_thread() noexcept {
 
 void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
   if (!(gp->flags & g_thread)) return park(commit, arg, why);
+  refuse_in_call_c(why);
   refuse_in_forked_child();
   gp->why = why;
   gp->commit_arg = arg;

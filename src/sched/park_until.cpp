@@ -3,6 +3,7 @@
 
 #include "goroutine/sudog.hpp"
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
 
 namespace weft {
 
@@ -83,6 +84,7 @@ bool thread_joins(done_core& d, detail::sudog& s, g* gp) noexcept {
 }
 
 wait_end thread_until(g* gp, commit_fn commit, void* arg, wait_reason why, const wait_limit& limit) noexcept {
+  refuse_in_call_c(why);
   refuse_in_forked_child();
   gp->why = why;
   gp->commit_arg = arg;

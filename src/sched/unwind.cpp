@@ -80,7 +80,10 @@ void explain_terminate() noexcept {
 namespace this_goroutine {
 
 void exit() {
-  if (!current_g()) ::pthread_exit(nullptr);
+  if (!current_g()) {
+    if (self()->mp) fatal("this_goroutine::exit: in call_c");
+    ::pthread_exit(nullptr);
+  }
   unwind();
 }
 

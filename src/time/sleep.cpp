@@ -6,6 +6,7 @@
 
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
 #include "sched/park.hpp"
 
 namespace weft {
@@ -28,6 +29,7 @@ void sleep_ns(std::int64_t ns) {
   if (ns <= 0) return;
   g* gp = current_g();
   if (!gp) {
+    refuse_in_call_c(wait_reason::sleep);
     for (const std::int64_t until = deadline_after_ns(ns); (ns = until - os::now_ns()) > 0;) {
       const timespec t = os::to_timespec(ns);
       ::nanosleep(&t, nullptr);
