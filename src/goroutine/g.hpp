@@ -38,7 +38,9 @@ enum g_flags : std::uint8_t {
   g_main = 4,            // the goroutine of run()'s function
   g_fresh = 8,           // has never run: it has no stack yet, unless its closure is too large for the record
   g_unwinding = 32,      // ends: a forced unwind runs the destructors of its frames
-  g_long_only = g_fp_environment,  // what a short lap does not know how to switch
+  g_must_exit = 64,      // the world is unwound and it is this one's turn: its public operation is to unwind (sched/unwind_all.cpp)
+  g_claimable = 128,     // waits in park_until(): who wins `claimed` may wake it
+  g_long_only = g_fp_environment | g_must_exit,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh,
 };
 

@@ -12,6 +12,7 @@
 #include "os/futex.hpp"
 #include "sched/call_c.hpp"
 #include "sched/park.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft::net::detail {
 
@@ -59,8 +60,9 @@ bool socket::check(direction d, std::error_code& ec) noexcept {
   return false;
 }
 
-bool socket::wait(direction d, std::error_code& ec) noexcept {
+bool socket::wait(direction d, std::error_code& ec) {
   if (!current_g()) return wait_on_thread(d, ec);
+  unwind_if_due();
   auto& slot = pd_->slot[index(d)];
   for (;;) {
     start_late_timer(d);
@@ -79,6 +81,7 @@ bool socket::wait(direction d, std::error_code& ec) noexcept {
       ec.clear();
       return true;
     }
+    unwind_if_due();
     if (ec || !check(d, ec)) return false;
   }  // again: a deadline woke us that has been moved since
 }

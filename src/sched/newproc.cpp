@@ -8,7 +8,6 @@
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
-#include <weft/this_goroutine.hpp>
 
 #include "os/memory.hpp"
 
@@ -144,7 +143,7 @@ stack_memory take_stack(p* pp, std::uint8_t cls) noexcept {
     pp->slice_tick = pp->tick;
     pp->slice_start = now;
   } else if (now - pp->slice_start > slice_ns || pp->attention.load(std::memory_order_relaxed) != 0) {
-    this_goroutine::yield();
+    give_way();
   }
 }
 

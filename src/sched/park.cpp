@@ -9,6 +9,7 @@
 
 #include "os/futex.hpp"
 #include "sched/call_c.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft {
 
@@ -95,6 +96,7 @@ context_switch yield_begin() {
   g* gp = mp->curg;
   p* pp = mp->pp;
   g* next = short_lap(mp, pp, gp, holding::nothing);
+  if (!next) unwind_if_due();
   // Alone on this P, and nothing else asked for: go on.
   if (!next && pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0) return {nullptr, nullptr};
 #if WEFT_ASAN || WEFT_TSAN
@@ -112,6 +114,15 @@ void called_off(g* from) noexcept {
 }
 
 }  // namespace detail
+
+void give_way() noexcept {
+  m* mp = self()->mp;
+  if (!mp || !mp->curg) {
+    ::sched_yield();
+    return;
+  }
+  leave_stack(mp, mp->curg, short_lap(mp, mp->pp, mp->curg, holding::nothing), &detail::yield_commit);
+}
 
 void poll() {
   m* mp = self()->mp;

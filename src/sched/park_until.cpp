@@ -124,9 +124,13 @@ wait_end park_until(g* gp, commit_fn commit, void* arg, wait_reason why, const w
   lp.t.when = limit.deadline;
   lp.t.fire = &fire;
   lp.t.arg = &lp;
+  gp->flags |= g_claimable;
   park(&commit_limited, &lp, why);
+  const bool is_end = !(gp->flags & g_claimable);  // of the world: unwind_all() took it
+  gp->flags &= static_cast<std::uint8_t>(~g_claimable);
   if (limit.deadline != wait_limit::never && lp.end != wait_end::timed_out) timer_heap::remove(&lp.t);
   if (limit.done) leave(*limit.done, lp.on_done);
+  if (is_end) return wait_end::timed_out;
   return lp.on_done.served ? wait_end::cancelled : lp.end;
 }
 

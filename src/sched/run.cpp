@@ -15,7 +15,6 @@
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
-#include <weft/this_goroutine.hpp>
 
 #include "os/memory.hpp"
 #include "sched/init.hpp"
@@ -24,8 +23,6 @@
 namespace weft {
 
 namespace {
-
-constexpr std::int64_t grace_ns = 100'000'000;
 
 ranked_lock<rank::leaf> hooks_lock;
 std::vector<std::function<void()>>& hooks() {  // leaked on purpose: exit() may run beside static destructors
@@ -55,13 +52,6 @@ void flush_what_is_free() noexcept {
     ::fflush_unlocked(f);
     ::funlockfile(f);
   }
-}
-
-// Somebody does not come to rest.
-[[noreturn]] void end_at_once() noexcept {
-  let_reporter_finish();
-  flush_what_is_free();
-  ::_exit(exit_value);
 }
 
 /// Stops all Ps, then waits until every M but this one sleeps. False when one does not within the grace time.
@@ -111,13 +101,19 @@ arch::fp_environment standard_fp;  // as it was when run() was first called
   mp->err = &errno;
 }
 
-}  // namespace
-
 // In a forked child: whoever goes on with weft here is to be told so, and not to hang.
 void after_fork() noexcept {
   forked_child.store(true, std::memory_order_relaxed);
   m* mp = self()->mp;
   if (mp && mp->pp) mp->pp->attention.fetch_or(attention_forked, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void end_at_once() noexcept {
+  let_reporter_finish();
+  flush_what_is_free();
+  ::_exit(exit_value);
 }
 
 void bind_thread(m* mp) noexcept {
@@ -173,6 +169,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
   sched.deadlock.store(options.deadlock, std::memory_order_relaxed);  // published with the Ps, by start_the_world()
   sched.ending.store(false, std::memory_order_relaxed);
+  sched.unwinds.store(options.at_exit == at_exit_policy::unwind, std::memory_order_relaxed);  // so is this
   sched.main_exited.store(false, std::memory_order_relaxed);
   exit_value = 0;
   hide_from_leak_checker();
@@ -206,6 +203,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     m->call(m->arg);
     exit_value = *m->value;
     run_hooks();
+    if (sched.unwinds.load(std::memory_order_relaxed)) unwind_all();
   };
   static bool first = true;
   gp->id = first ? 1 : sched.ids.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -234,7 +232,7 @@ void exit(int status) {
   if (sched.running.load(std::memory_order_relaxed) && mp) {
     sched.ending.store(true, std::memory_order_relaxed);
     exit_value = status;
-    while (!try_become_stopper()) this_goroutine::yield();
+    while (!try_become_stopper()) give_way();
     if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);
     static_cast<void>(releasep(mp));

@@ -101,6 +101,13 @@ struct alignas(64) m {
   pthread_t thread{};
 };
 
+/// What runs while unwind_all() is at work: all laps are long then, and schedule() has a gate.
+enum class unwind_phase : std::uint8_t {
+  off,
+  gated,  // only those that unwind, or whose turn it is
+  open,   // all: perhaps one of these needs the others
+};
+
 struct scheduler {
   ranked_lock<rank::sched> lock;
 
@@ -141,6 +148,10 @@ struct scheduler {
   m* main_m = nullptr;
   atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> wanted_procs{0};         // set_procs() before run()
+
+  atomic<bool> unwinds{false};         // at_exit::unwind: goroutines wait so that the end can claim them, as a time-out would
+  atomic<unwind_phase> unwinding{unwind_phase::off};
+  g_list held;                         // by the gate; guarded by lock
 
   // Chaos mode: WEFT_DEBUG=chaos=SEED.
   bool chaos = false;

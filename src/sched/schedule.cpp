@@ -16,6 +16,11 @@ void reset_spinning(m* mp) noexcept {
 
 }  // namespace
 
+namespace {
+// While the world is unwound. [unwind_all.cpp]
+bool may_run_gated(const g* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding | g_main)) != 0; }
+}  // namespace
+
 void schedule(m* mp) noexcept {
   for (;;) {
     slice s = slice::fresh;
@@ -23,6 +28,11 @@ void schedule(m* mp) noexcept {
     if (!gp) return;
     if (mp->spinning) reset_spinning(mp);
     WEFT_INVARIANT(mp->pp != nullptr, "schedule: no P");
+    if (__builtin_expect(sched.unwinding.load(std::memory_order_relaxed) == unwind_phase::gated, 0) && !may_run_gated(gp)) {
+      lock_guard hold(sched.lock);
+      sched.held.push_back(gp);
+      continue;
+    }
     execute(mp, gp, s);
     if (__builtin_expect(sched.ending.load(std::memory_order_relaxed), 0) && mp->main_ended) {
       main_ended(mp);

@@ -9,7 +9,6 @@
 #include <new>
 
 #include <weft/run.hpp>
-#include <weft/this_goroutine.hpp>
 
 namespace weft {
 
@@ -89,7 +88,7 @@ bool try_become_stopper() noexcept { return !stopper.exchange(true, std::memory_
 void no_longer_stopper() noexcept { stopper.store(false, std::memory_order_release); }
 
 stopped_world::stopped_world() noexcept {
-  while (!try_become_stopper()) this_goroutine::yield();
+  while (!try_become_stopper()) give_way();
   {
     lock_guard hold(sched.lock);
     begin_stop_locked(self()->mp);

@@ -15,6 +15,7 @@
 #include <weft/this_goroutine.hpp>
 
 #include "base/throw.hpp"
+#include "sched/park_until.hpp"
 
 namespace weft {
 
@@ -44,8 +45,17 @@ void on_drop(_Unwind_Reason_Code, _Unwind_Exception* e) {
   std::memcpy(static_cast<void*>(&last), &object, sizeof object);
 }
 
+bool commit_forever(g*) noexcept { return true; }
+
+// A goroutine that the end of the world unwinds has got as far as it gets, and the end goes on without it.
+[[noreturn]] void stuck(const char* why) noexcept {
+  g* gp = current_g();
+  if ((gp->flags & g_must_exit) == 0) fatal(why);
+  for (;;) park(&commit_forever, nullptr, gp->why);
+}
+
 _Unwind_Reason_Code at_frame(int, _Unwind_Action actions, _Unwind_Exception_Class, _Unwind_Exception*, _Unwind_Context*, void*) {
-  if (actions & _UA_END_OF_STACK) fatal("this_goroutine::exit: a function without unwind information is in the way");
+  if (actions & _UA_END_OF_STACK) stuck("this_goroutine::exit: a function without unwind information is in the way");
   return _URC_NO_REASON;
 }
 
@@ -69,12 +79,21 @@ void unwound() {
   gp->flags &= static_cast<std::uint8_t>(~g_unwinding);
 }
 
+void unwind_in_turn() {
+  g* gp = current_g();
+  while (!(gp->flags & g_must_exit)) {
+    begin_contest(gp);
+    static_cast<void>(park_until(gp, &commit_forever, nullptr, gp->why, detail::wait_limit{}));
+  }
+  unwind();
+}
+
 void explain_terminate() noexcept {
   g* gp = current_g();
   if (!gp || !(gp->flags & g_unwinding)) return;
-  gp->flags &= static_cast<std::uint8_t>(~g_unwinding);  // the report may drop it
   const std::type_info* type = abi::__cxa_current_exception_type();
-  if (!type || *type == typeid(exit_request)) fatal("this_goroutine::exit: a noexcept function is in the way");
+  if (!type || *type == typeid(exit_request)) stuck("this_goroutine::exit: a noexcept function is in the way");
+  gp->flags &= static_cast<std::uint8_t>(~g_unwinding);  // the report may drop it
 }
 
 namespace this_goroutine {

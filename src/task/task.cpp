@@ -96,7 +96,10 @@ void call(task_base* t) {
 }
 
 void tell_joiner(task_base* t) {
-  if (t->state.load(std::memory_order_relaxed) & exited) t->error = std::make_exception_ptr(task_exited());
+  if ((t->state.load(std::memory_order_relaxed) & exited) == 0) return;
+  // It did not choose to exit, but the world ends: so does who needs its result.
+  if (const g* gp = current_g(); gp && (gp->flags & g_unwinding) == 0 && sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off) unwind_in_turn();
+  t->error = std::make_exception_ptr(task_exited());
 }
 
 void rethrow_unseen(const std::exception_ptr& e) noexcept { std::rethrow_exception(e); }
@@ -110,8 +113,10 @@ void finish(task_base* t) noexcept {
 }
 
 void run_as_goroutine(void* closure) {
+  const bool only_drop = closure_is_to_be_dropped(closure);
   task_base* t = *static_cast<task_base**>(closure);
-  call(t);
+  if (only_drop) t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
+  else call(t);
   finish(t);
 }
 
@@ -268,12 +273,11 @@ void task_join(task_base* t) {
       const borrowed_identity id(gp);
       call(t);
     }
-    tell_joiner(t);
     // [mo:own] Both references are ours.
-    t->state.store(started | done, std::memory_order_relaxed);
+    t->state.store(t->state.load(std::memory_order_relaxed) | done, std::memory_order_relaxed);
     t->refs.store(1, std::memory_order_relaxed);
     bump(self()->mp->pp->count.ended);
-    return;
+    return tell_joiner(t);
   }
   if (claim_this(t)) {
     g* fresh = make_goroutine(t);
@@ -285,6 +289,7 @@ void task_join(task_base* t) {
     }
     wakep();
   }
+  unwind_if_due();
   sudog s;
   s.gp = gp;
   t->waiter = &s;

@@ -7,7 +7,8 @@
 #include "os/clock.hpp"
 #include "os/futex.hpp"
 #include "sched/call_c.hpp"
-#include "sched/park.hpp"
+#include "sched/park_until.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft {
 
@@ -35,6 +36,12 @@ void sleep_ns(std::int64_t ns) {
       ::nanosleep(&t, nullptr);
     }
     return;
+  }
+  if (world_unwinds()) {
+    unwind_if_due();
+    begin_contest(gp);
+    static_cast<void>(park_until(gp, [](g*) noexcept { return true; }, nullptr, wait_reason::sleep, std::min(deadline_after_ns(ns), timer_heap::never - 1)));
+    return unwind_if_due();
   }
   gp->sleep_timer.when = std::min(deadline_after_ns(ns), timer_heap::never - 1);  // as long as it may be, it is a timer
   gp->sleep_timer.arg = gp;
