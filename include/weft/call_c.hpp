@@ -1,6 +1,6 @@
 // call_c.hpp: to foreign code and back.
-// C libraries need deep stacks now and then; a goroutine's is small. And foreign threads call back when they like. Which of the
-// three ways fits: docs/guide/the_end.md#foreign-code is about call_c and call_weft, blocking() is for what takes long.
+// C libraries need deep stacks now and then; a goroutine's is small. And foreign threads call back when they like.
+// docs/guide/the_end.md#foreign-code says which of the two is for what.
 #pragma once
 
 #include <exception>
@@ -22,7 +22,7 @@ WEFT_API void wait_for_init() noexcept;
 
 /// Calls f() on the thread's own stack, at least 8 MiB, and gives what it returns or throws. It may not wait for goroutines there: a
 /// channel, mutex or sleep that would park is a fatal error ("schedule: in call_c"); what does not wait works, go() too.
-/// It keeps the processor: for calls that take long use blocking().
+/// It keeps the processor meanwhile.
 /// Parks: no.    Threads: any; without a goroutine it is a plain call.    Allocates: no.
 template <class F>
 auto call_c(F&& f) -> std::invoke_result_t<F> {

@@ -74,7 +74,7 @@ void newm(p* pp, bool spinning) noexcept {
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  // For the foreign code of call_c() and blocking(); what is not touched is only address space.
+  // For the foreign code of call_c(); what is not touched is only address space.
   std::size_t bytes = 0;
   pthread_attr_getstacksize(&attr, &bytes);
   if (bytes < least_thread_stack_bytes) pthread_attr_setstacksize(&attr, least_thread_stack_bytes);
