@@ -13,12 +13,12 @@ class borrowed_identity {
  public:
   explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), unwinds_(gp->flags & g_unwinding), exceptions_(*self()->mp->eh) {
     gp->identity = &id_;
-    gp->flags &= static_cast<std::uint8_t>(~g_unwinding);
+    if (__builtin_expect(unwinds_ != 0, 0)) gp->flags &= static_cast<std::uint8_t>(~g_unwinding);
     *self()->mp->eh = {};
   }
   ~borrowed_identity() {
     gp_->identity = outer_;
-    gp_->flags |= unwinds_;
+    if (__builtin_expect(unwinds_ != 0, 0)) gp_->flags |= unwinds_;
     *self()->mp->eh = exceptions_;
   }
   borrowed_identity(const borrowed_identity&) = delete;

@@ -76,30 +76,39 @@ void remove_locked(tasks_of_p* l, task_base* t) noexcept {
   t->home.store(nullptr, std::memory_order_relaxed);
 }
 
-void run_to_its_end(task_base* t) {
+// this_goroutine::exit(), of this task alone. In a handler.
+[[gnu::cold]] void has_exited(task_base* t) {
+  unwound();
+  t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
+}
+
+[[gnu::noinline]] void call_detached(task_base* t) {
   try {
     t->run(t);
-  } catch (abi::__forced_unwind&) {  // this_goroutine::exit(), of this task alone
-    unwound();
-    t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
+  } catch (abi::__forced_unwind&) {
+    has_exited(t);
   }
 }
 
 // Calls the function. Its exception is kept for join(), unless nobody will: then it is a panic, with the stack of its throw.
 void call(task_base* t) {
-  if (t->state.load(std::memory_order_relaxed) & detached) return run_to_its_end(t);
+  if (t->state.load(std::memory_order_relaxed) & detached) return call_detached(t);
   try {
-    run_to_its_end(t);
+    t->run(t);
+  } catch (abi::__forced_unwind&) {
+    has_exited(t);
   } catch (...) {
     t->error = std::current_exception();
   }
 }
 
-void tell_joiner(task_base* t) {
-  if ((t->state.load(std::memory_order_relaxed) & exited) == 0) return;
+[[gnu::cold, gnu::noinline]] void tell_of_exit(task_base* t) {
   // It did not choose to exit, but the world ends: so does who needs its result.
   if (const g* gp = current_g(); gp && (gp->flags & g_unwinding) == 0 && sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off) unwind_in_turn();
   t->error = std::make_exception_ptr(task_exited());
+}
+[[gnu::always_inline]] inline void tell_joiner(task_base* t) {
+  if (__builtin_expect((t->state.load(std::memory_order_relaxed) & exited) != 0, 0)) tell_of_exit(t);
 }
 
 void rethrow_unseen(const std::exception_ptr& e) noexcept { std::rethrow_exception(e); }
