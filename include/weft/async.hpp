@@ -30,12 +30,13 @@ class [[nodiscard]] task {
   }
   ~task() { drop(); }
 
-  /// Waits for the task and gives what it returned, or rethrows what it threw. Once only; afterwards the handle is empty.
+  /// Waits for the task and gives what it returned, or rethrows what it threw; throws task_exited
+  /// if it ended by this_goroutine::exit(). Once only; afterwards the handle is empty.
   /// Parks: yes.    Threads: any.    Allocates: no.
   T join() {
     detail::task_base* s = std::exchange(state_, nullptr);
-    detail::task_join(s);
     detail::task_release guard{s};
+    detail::task_join(s);
     if (WEFT_UNLIKELY(s->error != nullptr)) std::rethrow_exception(std::exchange(s->error, nullptr));
     if constexpr (!std::is_void_v<T>) return *std::move(static_cast<detail::task_result<T>*>(s)->value);
   }

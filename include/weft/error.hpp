@@ -52,6 +52,10 @@ class WEFT_API close_of_nil_channel : public panic {  ///< "close of nil channel
  public:
   close_of_nil_channel();
 };
+class WEFT_API task_exited : public panic {  ///< "join of a task that called this_goroutine::exit"
+ public:
+  task_exited();
+};
 class WEFT_API bad_chan_size : public panic {  ///< "makechan: size out of range"
  public:
   bad_chan_size();

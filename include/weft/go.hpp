@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <tuple>
@@ -38,8 +39,15 @@ struct new_goroutine {
 };
 /// Takes a goroutine and its stack from the caches. Fatal when there is no memory for it.
 WEFT_API new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options);
-/// Makes it runnable: it will call run(closure) on its own stack; run destroys the closure.
+/// Makes it runnable: it will call run(closure) on its own stack; run destroys the closure when f has run, or only that: see below.
 WEFT_API void go_commit(g* gp, void (*run)(void*)) noexcept;
+/// Whether the closure is only to be destroyed, since the world is unwound before it has run: said by a bit of its address, which
+/// this takes away.
+inline bool closure_is_to_be_dropped(void*& closure) noexcept {
+  auto address = reinterpret_cast<std::uintptr_t>(closure);
+  closure = reinterpret_cast<void*>(address & ~std::uintptr_t{1});
+  return (address & 1) != 0;
+}
 /// Gives it back: its closure could not be built.
 WEFT_API void go_abandon(g* gp) noexcept;
 [[noreturn]] WEFT_API void go_of_nil();
@@ -52,10 +60,12 @@ struct closure {
   // The frame between weft and the user: no catch and no noexcept, so that an exception nobody catches ends the
   // process with its stack still standing (design D8).
   static void run(void* self) {
+    const bool only_drop = closure_is_to_be_dropped(self);
     struct owner {  // destroyed on the goroutine, before it counts as gone (SCHED-27)
       closure* c;
       ~owner() { std::destroy_at(c); }
     } own{static_cast<closure*>(self)};
+    if (WEFT_UNLIKELY(only_drop)) return;
     std::apply([&](auto&... a) { static_cast<void>(std::invoke(std::move(own.c->f), std::move(a)...)); }, own.c->args);
   }
 };

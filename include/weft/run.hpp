@@ -13,7 +13,9 @@ namespace weft {
 
 /// What becomes of the goroutines that are left when main's function returns.
 enum class at_exit_policy {
-  stop,  ///< they stay parked as they are; a later run() continues the same world (design D9)
+  stop,    ///< they stay parked as they are; a later run() continues the same world (design D9)
+  unwind,  ///< each is unwound where it waits, children before parents: destructors run, and a later run() begins with nothing.
+           ///< docs/guide/the_end.md says what holds up a goroutine; such a one stays as it is, and a line on stderr names it
 };
 
 /// What a deadlock of all goroutines leads to.
@@ -41,7 +43,7 @@ WEFT_API int run_main(void (*call)(void*), void* arg, int* value, const run_opti
 /// Runs f as a goroutine (number 1 in the first run) and returns its int (0 for void) when it returns.
 ///
 /// Exit hooks run first, latest registered first. Other goroutines are not waited for: they stay as they are, and go
-/// on in a later run(). If one of them cannot be stopped within a grace time, the process ends by _exit with the value.
+/// on in a later run(), or are unwound (run_options.at_exit). If one of them cannot be stopped within a grace time, the process ends by _exit with the value.
 /// A run() inside run(), or beside another, is a fatal error. f may be callable with () or (int argc, char** argv).
 /// Threads:   a thread that weft did not make; it becomes one of weft's for the time.    Example: examples/hello.cpp
 template <class F>

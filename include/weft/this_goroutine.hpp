@@ -51,6 +51,15 @@ struct stack_use {
 };
 WEFT_API stack_use stack_usage() noexcept;
 
+/// Ends the goroutine: the destructors of all its frames run, innermost first, and may park; then it is gone. main's may do it, too:
+/// the others go on, and when none is left the program ends with "no goroutines (main called runtime.Goexit) - deadlock!".
+///
+/// It is no exception: only catch (...) and catch (abi::__forced_unwind&) see it, and both must throw it on. Fatal errors: a catch
+/// (...) that does not, a noexcept function or one without unwind tables (C's, mostly) in the way, a second call in a destructor.
+/// In a task of async(), join() then throws task_exited. On a thread that weft did not make: pthread_exit(nullptr).
+/// Parks: no.    Threads: any.    Allocates: an exception object.
+[[noreturn]] WEFT_API void exit();
+
 /// Waits at least d on the monotonic clock; zero or less returns at once, duration::max() never.
 /// Parks: yes.    Allocates: no.
 template <class Rep, class Period>

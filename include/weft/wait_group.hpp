@@ -30,19 +30,23 @@ class wait_group {
   WEFT_API void wait();
 
   /// Starts f(args...) as a goroutine that counts in this group. It is done when f has returned and what it
-  /// captured is destroyed; an exception that leaves f ends the process before wait() returns.
+  /// captured is destroyed; an exception that leaves f ends the process before wait() returns;
+  /// this_goroutine::exit() in f counts as its end.
   template <class F, class... Args>
   void go(F&& f, Args&&... args) {
     add(1);
     try {
       weft::go(
           [this](std::decay_t<F>&& fn, std::decay_t<Args>&&... a) {
-            {  // what f captured is gone before wait() can return
-              auto f_here = std::move(fn);
-              std::tuple<std::decay_t<Args>...> args_here(std::move(a)...);
-              std::apply([&](auto&... x) { static_cast<void>(std::invoke(std::move(f_here), std::move(x)...)); }, args_here);
-            }
-            done();
+            // Also when f ends by this_goroutine::exit(); an exception that leaves f unwinds nothing, so it does not come here.
+            const struct finish {
+              wait_group* group;
+              ~finish() noexcept(false) { group->done(); }
+            } last{this};
+            // What f captured is gone before wait() can return.
+            auto f_here = std::move(fn);
+            std::tuple<std::decay_t<Args>...> args_here(std::move(a)...);
+            std::apply([&](auto&... x) { static_cast<void>(std::invoke(std::move(f_here), std::move(x)...)); }, args_here);
           },
           std::forward<F>(f), std::forward<Args>(args)...);
     } catch (...) {  // a copy threw: nothing was started

@@ -3,10 +3,12 @@
 
 #include <weft/async.hpp>
 #include <weft/blocking.hpp>
+#include <weft/call_c.hpp>
 #include <weft/chan.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
+#include <weft/init.hpp>
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
 #include <weft/run.hpp>

@@ -20,6 +20,7 @@
 #endif
 
 #if WEFT_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
 #endif
@@ -94,6 +95,13 @@ inline void forget_root([[maybe_unused]] stack_state& s) noexcept {
 inline void add_root([[maybe_unused]] const void* at, [[maybe_unused]] std::size_t size) noexcept {
 #if WEFT_ASAN
   __lsan_register_root_region(at, size);
+#endif
+}
+
+/// Before frames are left without returning from them.
+inline void about_to_unwind() noexcept {
+#if WEFT_ASAN
+  __asan_handle_no_return();
 #endif
 }
 

@@ -13,10 +13,21 @@
 namespace weft {
 
 upcalls up;
+atomic<bool> forked_child{false};
 
 namespace {
 atomic<pid_t> reporter{0};  // the thread that reports
+
+[[noreturn]] void end(int status) noexcept {
+  const char* traceback = std::getenv("WEFT_TRACEBACK");
+  if (traceback && std::strcmp(traceback, "crash") == 0) {
+    std::signal(SIGABRT, SIG_DFL);
+    std::abort();
+  }
+  ::_exit(status);
 }
+
+}  // namespace
 
 error_text& error_text::operator<<(std::string_view s) noexcept {
   for (const char c : s) {
@@ -69,6 +80,10 @@ void begin_report() noexcept {
   for (;;) ::pause();      // somebody else's report ends the process
 }
 
+void let_reporter_finish() noexcept {
+  while (dying()) ::pause();
+}
+
 bool dying() noexcept { return reporter.load(std::memory_order_relaxed) != 0; }
 
 void die(int status) noexcept {
@@ -79,12 +94,13 @@ void die(int status) noexcept {
     error_text out;
     if (up.dump_goroutines) up.dump_goroutines(out);
   }
-  const char* traceback = std::getenv("WEFT_TRACEBACK");
-  if (traceback && std::strcmp(traceback, "crash") == 0) {
-    std::signal(SIGABRT, SIG_DFL);
-    std::abort();
-  }
-  ::_exit(status);
+  end(status);
+}
+
+void end_forked_child() noexcept {
+  begin_report();
+  error_text() << "weft: this is a forked child; weft's threads stayed in its parent: only exec or _exit may follow\n";
+  end(2);
 }
 
 void fatal(std::string_view what) noexcept {

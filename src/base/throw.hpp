@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/atomic.hpp"
+
 namespace weft {
 
 /// stderr in pieces, without stdio, memory or locks: for reports of a broken process.
@@ -35,6 +37,16 @@ class error_text {
 void begin_report() noexcept;
 /// Whether a report or the end of the process is under way.
 bool dying() noexcept;
+/// Before the process ends otherwise: if somebody reports, that is how it ends.
+void let_reporter_finish() noexcept;
+
+/// In a process that fork() made none of weft's threads exists. Set by the child's fork handler.
+extern atomic<bool> forked_child;
+[[noreturn]] void end_forked_child() noexcept;
+/// On ways that are seldom gone, before one on which the child would hang.
+inline void refuse_in_forked_child() noexcept {
+  if (__builtin_expect(forked_child.load(std::memory_order_relaxed), 0)) end_forked_child();
+}
 
 struct upcalls {
   void (*dump_goroutines)(error_text& out) noexcept = nullptr;

@@ -33,14 +33,17 @@ struct eh_globals {
   unsigned uncaught = 0;
 };
 
-enum g_flags : std::uint8_t {
+enum g_flags : std::uint16_t {
   g_fp_environment = 1,  // takes its floating-point control words along
   g_thread = 2,          // not a goroutine: stands for a thread that weft did not make
   g_main = 4,            // the goroutine of run()'s function
   g_fresh = 8,           // has never run: it has no stack yet, unless its closure is too large for the record
   g_locked = 16,         // locked to a thread
   g_background = 32,     // gets what the others leave
-  g_long_only = g_fp_environment | g_locked | g_background,  // what a short lap does not know how to switch
+  g_unwinding = 64,      // ends: a forced unwind runs the destructors of its frames
+  g_must_exit = 128,     // the world is unwound and it is this one's turn: its public operation is to unwind (sched/unwind_all.cpp)
+  g_claimable = 256,     // waits in park_until(): who wins `claimed` may wake it
+  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh,
 };
 
@@ -49,7 +52,7 @@ struct alignas(64) g {
   void* sp = nullptr;  // the saved context, while it is off its processor
   atomic<g_status> status{g_status::idle};
   wait_reason why = wait_reason::none;
-  std::uint8_t flags = 0;
+  std::uint16_t flags = 0;
   int saved_errno = 0;
   g* link = nullptr;           // the next on whatever list it is on
   g* older = nullptr;          // and the one before, on the global queue of those that have never run

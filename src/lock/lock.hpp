@@ -32,6 +32,7 @@ namespace detail {
       const timespec pause{0, 50'000};
       ::nanosleep(&pause, nullptr);
     }
+    refuse_in_forked_child();  // the holder's thread is not here
     // [mo:lock] acquire, pairs with the release in unlock().
     if (word.load(std::memory_order_relaxed) == 0 && word.exchange(1, std::memory_order_acquire) == 0) return;
   }

@@ -16,6 +16,7 @@
 #include <weft/net.hpp>
 
 #include "net/socket.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft::net {
 
@@ -40,6 +41,7 @@ inline std::shared_ptr<socket> adopt(int fd, std::string_view network, std::erro
 
 /// What a throwing form throws: "read tcp A->B: i/o timeout".
 [[noreturn, gnu::cold]] inline void fail(const std::error_code& ec, const char* operation, socket* s) {
+  unwind_if_due();
   throw std::system_error(ec, describe(operation, s));
 }
 

@@ -10,7 +10,9 @@
 
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
 #include "sched/park.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft::net::detail {
 
@@ -58,8 +60,9 @@ bool socket::check(direction d, std::error_code& ec) noexcept {
   return false;
 }
 
-bool socket::wait(direction d, std::error_code& ec) noexcept {
+bool socket::wait(direction d, std::error_code& ec) {
   if (!current_g()) return wait_on_thread(d, ec);
+  unwind_if_due();
   auto& slot = pd_->slot[index(d)];
   for (;;) {
     start_late_timer(d);
@@ -78,11 +81,13 @@ bool socket::wait(direction d, std::error_code& ec) noexcept {
       ec.clear();
       return true;
     }
+    unwind_if_due();
     if (ec || !check(d, ec)) return false;
   }  // again: a deadline woke us that has been moved since
 }
 
 bool socket::wait_on_thread(direction d, std::error_code& ec) noexcept {
+  refuse_in_call_c(wait_reason::io_wait);
   for (;;) {
     if (!check(d, ec)) return false;
     int limit_ms = 50;  // nothing wakes a thread in poll() when the socket is closed: look now and then

@@ -107,7 +107,7 @@ class socket {
   void set_path(std::string path) noexcept { path_ = std::move(path); }
   /// Waits until the kernel says that the direction is ready; false with ec: closed, or past the deadline. Who called it tries
   /// again before the next wait: the readiness is taken, also where it returns false.
-  [[nodiscard]] bool wait(direction d, std::error_code& ec) noexcept;
+  [[nodiscard]] bool wait(direction d, std::error_code& ec);
 
  private:
   bool check(direction d, std::error_code& ec) noexcept;

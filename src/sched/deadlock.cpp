@@ -59,6 +59,7 @@ void check_deadlock() noexcept {
       return;
     }
   }
+  if (sched.main_exited.load(std::memory_order_relaxed) && goroutines() == 0) fatal("no goroutines (main called runtime.Goexit) - deadlock!");
   fatal("all goroutines are asleep - deadlock!");
 }
 

@@ -340,7 +340,11 @@ g* find_runnable(m* mp, slice& s) noexcept {
     }
     p* pp = mp->pp;
     // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
-    if (pp->attention.load(std::memory_order_relaxed) != 0) pp->attention.exchange(sched.chaos ? +attention_chaos : 0u, std::memory_order_acq_rel);
+    if (pp->attention.load(std::memory_order_relaxed) != 0) {
+      const bool all_long = sched.chaos || sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off;
+      pp->attention.exchange(all_long ? +attention_chaos : 0u, std::memory_order_acq_rel);
+      refuse_in_forked_child();
+    }
     if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]
       if (g* gp = mp->chosen) {
         mp->chosen = nullptr;

@@ -1,6 +1,9 @@
 // sched/goexit.cpp: a goroutine's first and last steps. weft_gostart (assembly) calls weft_goroutine_main, which lands and runs
 // the closure; it returns into weft_goexit, which asks weft_goexit1 where to go and leaves by a jump.
+#include <cxxabi.h>
+
 #include "sched/park.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft {
 
@@ -42,9 +45,19 @@ g* weft_goroutine_main(commit_fn commit, g* from) {
   m* mp = self()->mp;
   g* gp = mp->curg;
   sanitizers::arrive(gp->sanitizer, from ? nullptr : &mp->g0_sanitizer);
-  gp->flags &= static_cast<std::uint8_t>(~g_fresh);
+  gp->flags &= static_cast<std::uint16_t>(~g_fresh);
   land(commit, from);
-  gp->entry(gp->closure);
+  // No handler for exceptions here: the unwinder is to find the end of the stack before it unwinds anything (report.cpp). This one
+  // is for this_goroutine::exit().
+  try {
+    gp->entry(gp->closure);
+  } catch (abi::__forced_unwind&) {
+    unwound();
+    if (gp->flags & g_main) {  // the others go on, without an end that would come of itself
+      gp->flags &= static_cast<std::uint16_t>(~g_main);
+      sched.main_exited.store(true, std::memory_order_relaxed);
+    }
+  }
   return gp;
 }
 

@@ -26,6 +26,7 @@ scheduler sched;
 
 namespace {
 
+constexpr std::size_t least_thread_stack_bytes = 8 << 20;
 constexpr std::int64_t soon_ns = 1'000'000;
 constexpr std::int64_t idle_thread_ns = 5'000'000'000;  // an idle thread ends after this
 
@@ -73,9 +74,10 @@ void start_thread(m* mp) noexcept {
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-#if !WEFT_ASAN && !WEFT_TSAN
-  pthread_attr_setstacksize(&attr, 256 * 1024);
-#endif
+  // For the foreign code of call_c(); what is not touched is only address space.
+  std::size_t bytes = 0;
+  pthread_attr_getstacksize(&attr, &bytes);
+  if (bytes < least_thread_stack_bytes) pthread_attr_setstacksize(&attr, least_thread_stack_bytes);
   const int error = pthread_create(&mp->thread, &attr, &thread_main, mp);
   pthread_attr_destroy(&attr);
   if (error) no_thread(error);
@@ -187,6 +189,7 @@ void wakep() noexcept {
 }
 
 void startm(p* pp, bool spinning) noexcept {
+  refuse_in_forked_child();
   sched.wakeups.fetch_add(1, std::memory_order_relaxed);
   m* mp;
   {

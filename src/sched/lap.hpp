@@ -19,6 +19,10 @@ void execute(m* mp, g* gp, slice s) noexcept;
 // find_runnable.cpp: the next goroutine for this M, from wherever there is one; sleeps until there is. Null: the M is to end.
 g* find_runnable(m* mp, slice& s) noexcept;
 
+// park.cpp
+/// yield() for weft's own functions, which may be noexcept: does not begin an unwind.
+void give_way() noexcept;
+
 // ready.cpp
 /// Makes a waiting goroutine (or foreign thread) runnable: it runs next on this P. Any stack, any thread, not a signal handler.
 void ready(g* gp) noexcept;
@@ -86,6 +90,9 @@ void start_the_world() noexcept;
 [[nodiscard]] bool end_of_thread(m* mp) noexcept;
 
 // run.cpp
+/// The process, with main's value: somebody does not come to rest within grace_ns.
+inline constexpr std::int64_t grace_ns = 100'000'000;
+[[noreturn]] void end_at_once() noexcept;
 /// Main's goroutine has ended; on g0.
 void main_ended(m* mp) noexcept;
 /// Makes the calling thread the one that mp stands for.
@@ -104,6 +111,9 @@ void end_locked(m* mp, g* gp) noexcept;
 void start_locked_m(m* mp, g* gp) noexcept;
 /// This M's own goroutine cannot run now: gives the P away and sleeps until it can.
 void stop_locked_m(m* mp) noexcept;
+// unwind_all.cpp
+/// Unwinds all goroutines but the calling one, main's. Parks.
+void unwind_all();
 
 // newproc.cpp
 /// The last step of go() but for the queue: gp will call run(closure).

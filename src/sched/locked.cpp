@@ -78,7 +78,7 @@ void start_locked_m(m* mp, g* gp) noexcept {
 }
 
 void end_locked(m* mp, g* gp) noexcept {
-  gp->flags &= static_cast<std::uint8_t>(~g_locked);
+  gp->flags &= static_cast<std::uint16_t>(~g_locked);
   mp->locked_g = nullptr;
   mp->ends = (gp->flags & g_main) == 0;
 }
@@ -114,7 +114,7 @@ void lock_thread() {
 void unlock_thread() {
   g* gp = current_g();
   if (!gp || gp->locks_of_thread == 0 || --gp->locks_of_thread != 0) return;
-  gp->flags &= static_cast<std::uint8_t>(~g_locked);
+  gp->flags &= static_cast<std::uint16_t>(~g_locked);
   self()->mp->locked_g = nullptr;
 }
 

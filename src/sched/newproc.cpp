@@ -9,7 +9,6 @@
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
-#include <weft/this_goroutine.hpp>
 
 #include "os/memory.hpp"
 
@@ -269,7 +268,7 @@ void go_commit(g* gp, void (*run)(void*)) noexcept {
       else pp->laps_left--;
     }
   }
-  if (__builtin_expect(slice_is_up, 0)) this_goroutine::yield();
+  if (__builtin_expect(slice_is_up, 0)) give_way();
 }
 
 void go_abandon(g* gp) noexcept {

@@ -8,6 +8,8 @@
 #include <weft/this_goroutine.hpp>
 
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
+#include "sched/unwind.hpp"
 #include "sched/retake.hpp"
 
 namespace weft {
@@ -37,6 +39,8 @@ g* current_or_thread() noexcept {
 
 void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
   if (!(gp->flags & g_thread)) return park(commit, arg, why);
+  refuse_in_call_c(why);
+  refuse_in_forked_child();
   gp->why = why;
   gp->commit_arg = arg;
   gp->wakeup.store(0, std::memory_order_relaxed);
@@ -96,6 +100,10 @@ context_switch yield_begin() {
   g* gp = mp->curg;
   p* pp = mp->pp;
   g* next = short_lap(mp, pp, gp, holding::nothing);
+  if (!next && is_to_unwind(gp)) {
+    leave_runtime(mp);
+    unwind();
+  }
   // Alone on this P, and nothing else asked for: go on. And so does who has lost its P and finds another one.
   if (!next && (pp ? pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0 : regain_p(mp))) {
     leave_runtime(mp);
@@ -120,6 +128,16 @@ void landed(commit_fn commit, g* from) noexcept {
 }
 
 }  // namespace detail
+
+void give_way() noexcept {
+  m* mp = self()->mp;
+  if (!mp || !mp->curg) {
+    ::sched_yield();
+    return;
+  }
+  enter_runtime(mp);
+  leave_stack(mp, mp->curg, short_lap(mp, mp->pp, mp->curg, holding::nothing), &detail::yield_commit);
+}
 
 void poll() {
   m* mp = self()->mp;

@@ -3,6 +3,7 @@
 
 #include "goroutine/sudog.hpp"
 #include "os/futex.hpp"
+#include "sched/call_c.hpp"
 #include "sched/retake.hpp"
 
 namespace weft {
@@ -84,6 +85,8 @@ bool thread_joins(done_core& d, detail::sudog& s, g* gp) noexcept {
 }
 
 wait_end thread_until(g* gp, commit_fn commit, void* arg, wait_reason why, const wait_limit& limit) noexcept {
+  refuse_in_call_c(why);
+  refuse_in_forked_child();
   gp->why = why;
   gp->commit_arg = arg;
   gp->wakeup.store(0, std::memory_order_relaxed);
@@ -122,9 +125,13 @@ wait_end park_until(g* gp, commit_fn commit, void* arg, wait_reason why, const w
   lp.t.when = limit.deadline;
   lp.t.fire = &fire;
   lp.t.arg = &lp;
+  gp->flags |= g_claimable;
   park(&commit_limited, &lp, why);
+  const bool is_end = !(gp->flags & g_claimable);  // of the world: unwind_all() took it
+  gp->flags &= static_cast<std::uint16_t>(~g_claimable);
   if (limit.deadline != wait_limit::never && lp.end != wait_end::timed_out) timer_heap::remove(&lp.t);
   if (limit.done) leave(*limit.done, lp.on_done);
+  if (is_end) return wait_end::timed_out;
   return lp.on_done.served ? wait_end::cancelled : lp.end;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/throw.hpp"
 #include "sched/lap.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft {
 
@@ -73,6 +74,7 @@ void print_header(error_text& out, const g* gp, std::string_view status) noexcep
 [[noreturn]] void on_terminate() {
   g* gp = current_g();
   if (!gp && previous_handler) previous_handler();
+  explain_terminate();
   begin_report();
   reporting = gp;
   error_text out;

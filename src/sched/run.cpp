@@ -15,16 +15,14 @@
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
-#include <weft/this_goroutine.hpp>
 
 #include "os/memory.hpp"
+#include "sched/init.hpp"
 #include "sched/report.hpp"
 
 namespace weft {
 
 namespace {
-
-constexpr std::int64_t grace_ns = 100'000'000;
 
 ranked_lock<rank::leaf> hooks_lock;
 std::vector<std::function<void()>>& hooks() {  // leaked on purpose: exit() may run beside static destructors
@@ -45,11 +43,7 @@ void run_hooks() {
   }
 }
 
-struct main_call {
-  void (*call)(void*);
-  void* arg;
-  int* value;
-};
+int exit_value = 0;
 
 // What stdio has buffered, unless a thread that does not stop holds a stream.
 void flush_what_is_free() noexcept {
@@ -101,8 +95,6 @@ void hide_from_leak_checker() noexcept {
 #endif
 }
 
-int exit_value = 0;
-
 arch::fp_environment standard_fp;  // as it was when run() was first called
 
 // noinline, and by address: no code that switches stacks may know these.
@@ -111,7 +103,20 @@ arch::fp_environment standard_fp;  // as it was when run() was first called
   mp->err = &errno;
 }
 
+// In a forked child: whoever goes on with weft here is to be told so, and not to hang.
+void after_fork() noexcept {
+  forked_child.store(true, std::memory_order_relaxed);
+  m* mp = self()->mp;
+  if (p* pp = mp ? +mp->pp : nullptr) pp->attention.fetch_or(attention_forked, std::memory_order_relaxed);
+}
+
 }  // namespace
+
+void end_at_once() noexcept {
+  let_reporter_finish();
+  flush_what_is_free();
+  ::_exit(exit_value);
+}
 
 void bind_thread(m* mp) noexcept {
   self()->mp = mp;
@@ -126,15 +131,13 @@ void bind_thread(m* mp) noexcept {
 }
 
 void main_ended(m* mp) noexcept {
+  refuse_in_forked_child();
   mp->main_ended = false;
   if (!try_become_stopper()) {  // somebody else stops the world just now, and may wait for our P
     give_up_p(mp);
     while (!try_become_stopper()) ::usleep(20);
   }
-  if (!bring_to_rest(mp)) {
-    flush_what_is_free();
-    ::_exit(exit_value);
-  }
+  if (!bring_to_rest(mp)) end_at_once();
   show_leak_checker(mp);
   if (mp->pp) static_cast<void>(releasep(mp));
   if (mp->is_main) return;
@@ -153,8 +156,10 @@ namespace detail {
 
 int run_main(void (*call)(void*), void* arg, int* value, const run_options& options) {
   if (sched.running.exchange(true, std::memory_order_acquire)) fatal("run: called inside run(), or beside another");  // [mo:run]
+  refuse_in_forked_child();
   static m* mp = nullptr;
   if (!mp) {
+    ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     install_reports();
     install_overflow_report();
@@ -170,6 +175,8 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
   sched.deadlock.store(options.deadlock, std::memory_order_relaxed);  // published with the Ps, by start_the_world()
   sched.ending.store(false, std::memory_order_relaxed);
+  sched.unwinds.store(options.at_exit == at_exit_policy::unwind, std::memory_order_relaxed);  // so is this
+  sched.main_exited.store(false, std::memory_order_relaxed);
   exit_value = 0;
   hide_from_leak_checker();
   mp->random = random_source(sched.seed);
@@ -199,9 +206,11 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   gp->flags |= g_main;
   gp->entry = [](void* c) {
     auto* m = static_cast<main_closure*>(c);
+    run_init_tasks();
     m->call(m->arg);
     exit_value = *m->value;
     run_hooks();
+    if (sched.unwinds.load(std::memory_order_relaxed)) unwind_all();
   };
   static bool first = true;
   gp->id = first ? 1 : sched.ids.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -222,20 +231,21 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
 }  // namespace detail
 
 void exit(int status) {
-  run_hooks();
   m* mp = self()->mp;
+  if (!mp) sched.ending.store(true, std::memory_order_relaxed);  // whatever the goroutines wait for, it is no deadlock any more
+  run_hooks();
+  refuse_in_forked_child();
+  mp = self()->mp;
   if (sched.running.load(std::memory_order_relaxed) && mp) {
     sched.ending.store(true, std::memory_order_relaxed);
     exit_value = status;
-    while (!try_become_stopper()) this_goroutine::yield();
-    if (!bring_to_rest(mp)) {
-      flush_what_is_free();
-      ::_exit(status);
-    }
+    while (!try_become_stopper()) give_way();
+    if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);
     static_cast<void>(releasep(mp));
     self()->mp = nullptr;  // static destructors run on a foreign thread from here on
   }
+  let_reporter_finish();
   std::exit(status);
 }
 

@@ -29,6 +29,7 @@ enum attention : std::uint32_t {
   attention_stop = 2,     // the world stops
   attention_safe_point = 4,
   attention_chaos = 8,    // chaos mode: every lap is a long one; never cleared
+  attention_forked = 16,  // this is a forked child, and may not go on
 };
 
 /// How many laps may go by before one must look at the clock, the timers and the global queue. A prime, as in Go.
@@ -120,6 +121,13 @@ struct alignas(64) m {
   pthread_t thread{};
 };
 
+/// What runs while unwind_all() is at work: all laps are long then, and schedule() has a gate.
+enum class unwind_phase : std::uint8_t {
+  off,
+  gated,  // only those that unwind, or whose turn it is
+  open,   // all: perhaps one of these needs the others
+};
+
 struct scheduler {
   ranked_lock<rank::sched> lock;
 
@@ -164,6 +172,7 @@ struct scheduler {
   // run() (sched/run.cpp).
   atomic<bool> running{false};
   atomic<bool> ending{false};          // main's function has returned
+  atomic<bool> main_exited{false};     // main's goroutine has ended otherwise: by this_goroutine::exit()
   m* main_m = nullptr;
   atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> wanted_procs{0};         // set_procs() before run()
@@ -175,6 +184,9 @@ struct scheduler {
   std::int64_t trace_every_ns = 0;          // WEFT_DEBUG=schedtrace
   bool trace_detail = false;
   std::int64_t report_slices_ns = 0;        // WEFT_DEBUG=longslice
+  atomic<bool> unwinds{false};         // at_exit::unwind: goroutines wait so that the end can claim them, as a time-out would
+  atomic<unwind_phase> unwinding{unwind_phase::off};
+  g_list held;                         // by the gate; guarded by lock
 
   // Chaos mode: WEFT_DEBUG=chaos=SEED.
   bool chaos = false;

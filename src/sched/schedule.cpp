@@ -16,6 +16,11 @@ void reset_spinning(m* mp) noexcept {
 
 }  // namespace
 
+namespace {
+// While the world is unwound. [unwind_all.cpp]
+bool may_run_gated(const g* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding | g_main)) != 0; }
+}  // namespace
+
 void schedule(m* mp) noexcept {
   for (;;) {
     slice s = slice::fresh;
@@ -27,6 +32,11 @@ void schedule(m* mp) noexcept {
       gp = find_runnable(mp, s);
       if (!gp) return;
       if (mp->spinning) reset_spinning(mp);
+      if (__builtin_expect(sched.unwinding.load(std::memory_order_relaxed) == unwind_phase::gated, 0) && !may_run_gated(gp)) {
+        lock_guard hold(sched.lock);
+        sched.held.push_back(gp);
+        continue;
+      }
       if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {
         start_locked_m(mp, gp);
         continue;

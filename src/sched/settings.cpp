@@ -1,4 +1,5 @@
 // sched/settings.cpp: WEFT_PROCS and WEFT_DEBUG. A setting that is not known is reported, never ignored.
+#include "sched/init.hpp"
 #include "sched/lap.hpp"
 
 #include <charconv>
@@ -29,8 +30,10 @@ void read_settings(std::string_view text, std::string_view from) noexcept {
     if (name == "chaos" && parse(value, number)) {
       sched.chaos = true;
       sched.seed = number;
+    } else if (name == "inittrace" && parse(value, number)) {
+      trace_init_tasks = number != 0;
     } else {
-      error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting << "\" (known: chaos=SEED)\n";
+      error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting << "\" (known: chaos=SEED, inittrace=1)\n";
     }
   }
 }

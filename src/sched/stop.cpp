@@ -11,7 +11,6 @@
 #include <new>
 
 #include <weft/run.hpp>
-#include <weft/this_goroutine.hpp>
 
 namespace weft {
 
@@ -119,10 +118,18 @@ bool try_become_stopper() noexcept { return !stopper.exchange(true, std::memory_
 void no_longer_stopper() noexcept { stopper.store(false, std::memory_order_release); }
 
 stopped_world::stopped_world() noexcept {
-  while (!try_become_stopper()) this_goroutine::yield();
-  {
-    lock_guard hold(sched.lock);
-    begin_stop_locked(self()->mp);
+  while (!try_become_stopper()) give_way();
+  for (;;) {
+    m* mp = self()->mp;
+    {
+      const in_runtime inside(mp);
+      if (!mp || !mp->curg || mp->pp) {  // with a P, which nobody takes while the world is being stopped
+        lock_guard hold(sched.lock);
+        begin_stop_locked(mp);
+        break;
+      }
+    }
+    give_way();
   }
   static_cast<void>(wait_until_stopped(os::forever_ns));
 }

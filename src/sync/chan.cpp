@@ -8,6 +8,7 @@
 
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft::detail {
 
@@ -24,11 +25,13 @@ bool commit_forever(g*) noexcept { return true; }
 chan_status wait_for_ever(wait_reason why, std::int64_t deadline) {
   if (deadline == 0) return chan_status::would_block;
   g* gp = current_or_thread();
-  if (deadline == no_deadline) {
+  unwind_if_due();
+  if (deadline == no_deadline && !world_unwinds()) {
     for (;;) park_anyone(gp, &commit_forever, nullptr, why);
   }
   begin_contest(gp);
   static_cast<void>(park_until(gp, &commit_forever, nullptr, why, deadline));
+  unwind_if_due();
   return chan_status::timed_out;
 }
 
@@ -43,7 +46,8 @@ struct chan_hold {
   m* mp = self()->mp;
   s.gp = __builtin_expect(mp && mp->curg, 1) ? mp->curg : current_or_thread();
   s.element = element;
-  if (__builtin_expect(deadline != no_deadline, 0)) {
+  if (__builtin_expect(deadline != no_deadline, 0) || world_unwinds()) {
+    if (is_to_unwind(s.gp)) c->lock.unlock(), unwind();
     s.contested = true;
     begin_contest(s.gp);
     chan_add_ref(c);  // a time-out needs the channel, whatever becomes of its handles meanwhile
@@ -53,6 +57,7 @@ struct chan_hold {
       c->lock.lock();
       if (s.queued) remove(list, &s);
       c->lock.unlock();
+      unwind_if_due();
       return chan_status::timed_out;
     }
   } else {
@@ -158,6 +163,9 @@ std::size_t chan_size(const chan_core* c) noexcept {
 
 std::size_t chan_capacity(const chan_core* c) noexcept { return c ? c->capacity : 0; }
 
-void throw_closed_channel() { throw closed_channel(); }
+void throw_closed_channel() {
+  unwind_if_due();
+  throw closed_channel();
+}
 
 }  // namespace weft::detail

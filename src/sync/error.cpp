@@ -44,6 +44,7 @@ panic::~panic() = default;
 closed_channel::closed_channel() : panic("send on closed channel") {}
 close_of_closed_channel::close_of_closed_channel() : panic("close of closed channel") {}
 close_of_nil_channel::close_of_nil_channel() : panic("close of nil channel") {}
+task_exited::task_exited() : panic("join of a task that called this_goroutine::exit") {}
 bad_chan_size::bad_chan_size() : panic("makechan: size out of range") {}
 
 namespace detail {

@@ -5,7 +5,6 @@
 
 #include <thread>
 
-#include <weft/this_goroutine.hpp>
 
 #include "base/throw.hpp"
 #include "os/clock.hpp"
@@ -84,7 +83,7 @@ void mutex::unlock_slow() noexcept {
     if (!state_.compare_exchange_weak(old, wanted, std::memory_order_release, std::memory_order_relaxed)) continue;
     if (!wake) return;
     // In starving mode the first waiter owns it now: let it run at once, in our time slice.
-    if (detail::release(sema_) && hand_over && current_g()) this_goroutine::yield();
+    if (detail::release(sema_) && hand_over && current_g()) give_way();
     return;
   }
 }

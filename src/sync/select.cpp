@@ -17,6 +17,7 @@
 #include "os/clock.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
+#include "sched/unwind.hpp"
 #include "sync/chan.hpp"
 
 namespace weft::detail {
@@ -162,7 +163,7 @@ void leave(const select_case& k, sudog* s) noexcept {
 }
 
 select_result wait_for_nothing(g* gp, wait_reason why, std::int64_t deadline) noexcept {
-  while (deadline == no_deadline) park_anyone(gp, &commit_nothing, nullptr, why);
+  while (deadline == no_deadline && !world_unwinds()) park_anyone(gp, &commit_nothing, nullptr, why);
   begin_contest(gp);
   static_cast<void>(park_until(gp, &commit_nothing, nullptr, why, deadline));
   return {-1, chan_status::timed_out};
@@ -191,7 +192,7 @@ select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entrie
     while (!order.empty()) enqueue(order.take());
   }
   bool in_time = true;
-  if (deadline != no_deadline) in_time = park_until(gp, &commit_unlock_all, &locks, wait_reason::select, deadline);
+  if (deadline != no_deadline || world_unwinds()) in_time = park_until(gp, &commit_unlock_all, &locks, wait_reason::select, deadline);
   else if ((gp->flags & g_thread) == 0) park(&commit_unlock_all, &locks, wait_reason::select);
   else park_anyone(gp, &commit_unlock_all, &locks, wait_reason::select);
 
@@ -258,7 +259,10 @@ select_result select_cases(const select_case* cases, std::size_t n, void* scratc
     if (served) ready(served);
     return {static_cast<int>(i), now};
   }
-  return select_slow(cases, n, entries, locked, room, limit);
+  if (limit.what != select_limit::kind::poll) unwind_if_due();
+  const select_result r = select_slow(cases, n, entries, locked, room, limit);
+  if (r.index < 0) unwind_if_due();
+  return r;
 }
 
 }  // namespace weft::detail

@@ -12,6 +12,8 @@ enum class queue_end : bool { back, front };
 
 /// Takes a permit, waiting for it at that end of the queue. Parks: yes. Any thread.
 void acquire(semaphore_core& s, queue_end where, wait_reason why) noexcept;
+/// The same, but the end of an unwinding world may claim the waiter: false then, without a permit.
+[[nodiscard]] bool acquire_unless_unwound(semaphore_core& s, wait_reason why) noexcept;
 /// Gives a permit: to the first who waits, else it is kept. Parks: no. Any thread.
 /// True when somebody was made ready. After it returns, and even while, the semaphore's owner may be gone.
 bool release(semaphore_core& s) noexcept;

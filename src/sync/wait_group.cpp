@@ -4,6 +4,8 @@
 #include <weft/error.hpp>
 
 #include "base/atomic.hpp"
+#include "sched/park_until.hpp"
+#include "sched/unwind.hpp"
 #include "sync/semaphore.hpp"
 
 namespace weft {
@@ -32,11 +34,17 @@ void wait_group::add(int n) {
 }
 
 void wait_group::wait() {
+  if (world_unwinds()) unwind_if_due();
   std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
   do {
     if (count_of(state) == 0) return;
   } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel, std::memory_order_acquire));  // [mo:wait_group]
-  detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait);
+  if (!detail::acquire_unless_unwound(sema_, wait_reason::wait_group_wait)) {
+    state = state_.load(std::memory_order_relaxed);
+    while (waiters_of(state) != 0)
+      if (state_.compare_exchange_weak(state, state - 1, std::memory_order_relaxed)) unwind();
+    detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait);  // counted as woken meanwhile
+  }
   if (state_.load(std::memory_order_acquire) != 0) throw panic("sync: WaitGroup is reused before previous Wait has returned");  // [mo:wait_group]
 }
 

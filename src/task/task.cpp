@@ -4,16 +4,20 @@
 // every 61st lap, take the oldest, which is the largest piece of a tree. Off the list means claimed: there is no other race.
 //
 // A task that runs on its joiner's stack still has an identity of its own: an id, when it asks for one.
+#include <cxxabi.h>
+
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
 
 #include <weft/detail/task_core.hpp>
+#include <weft/error.hpp>
 #include <weft/go.hpp>
 #include <weft/this_goroutine.hpp>
 
 #include "goroutine/sudog.hpp"
 #include "sched/park.hpp"
+#include "sched/unwind.hpp"
 #include "sched/upcalls.hpp"
 #include "task/identity.hpp"
 
@@ -22,7 +26,7 @@ namespace weft::detail {
 namespace {
 
 // task_base::state: 0 while it is unstarted
-constexpr std::uint32_t started = 1, done = 2, waited_for = 4, detached = 8;
+constexpr std::uint32_t started = 1, done = 2, waited_for = 4, detached = 8, exited = 16;
 
 constexpr std::size_t class_bytes = 64, classes = 4, cached = 64;  // blocks of 64, 128, 192, 256 bytes
 
@@ -72,14 +76,39 @@ void remove_locked(tasks_of_p* l, task_base* t) noexcept {
   t->home.store(nullptr, std::memory_order_relaxed);
 }
 
-// Calls the function. Its exception is kept for join(), unless nobody will: then it is a panic, with the stack of its throw.
-void call(task_base* t) {
-  if (t->state.load(std::memory_order_relaxed) & detached) return t->run(t);
+// this_goroutine::exit(), of this task alone. In a handler.
+[[gnu::cold]] void has_exited(task_base* t) {
+  unwound();
+  t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
+}
+
+[[gnu::noinline]] void call_detached(task_base* t) {
   try {
     t->run(t);
+  } catch (abi::__forced_unwind&) {
+    has_exited(t);
+  }
+}
+
+// Calls the function. Its exception is kept for join(), unless nobody will: then it is a panic, with the stack of its throw.
+void call(task_base* t) {
+  if (t->state.load(std::memory_order_relaxed) & detached) return call_detached(t);
+  try {
+    t->run(t);
+  } catch (abi::__forced_unwind&) {
+    has_exited(t);
   } catch (...) {
     t->error = std::current_exception();
   }
+}
+
+[[gnu::cold, gnu::noinline]] void tell_of_exit(task_base* t) {
+  // It did not choose to exit, but the world ends: so does who needs its result.
+  if (const g* gp = current_g(); gp && (gp->flags & g_unwinding) == 0 && sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off) unwind_in_turn();
+  t->error = std::make_exception_ptr(task_exited());
+}
+[[gnu::always_inline]] inline void tell_joiner(task_base* t) {
+  if (__builtin_expect((t->state.load(std::memory_order_relaxed) & exited) != 0, 0)) tell_of_exit(t);
 }
 
 void rethrow_unseen(const std::exception_ptr& e) noexcept { std::rethrow_exception(e); }
@@ -93,8 +122,10 @@ void finish(task_base* t) noexcept {
 }
 
 void run_as_goroutine(void* closure) {
+  const bool only_drop = closure_is_to_be_dropped(closure);
   task_base* t = *static_cast<task_base**>(closure);
-  call(t);
+  if (only_drop) t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
+  else call(t);
   finish(t);
 }
 
@@ -247,7 +278,7 @@ void task_start(task_base* t) noexcept {
 void task_join(task_base* t) {
   if (!t) throw std::logic_error("weft: join of an empty task handle");
   // [mo:task] acquire, pairs with the release in finish(): the result.
-  if (t->state.load(std::memory_order_acquire) & done) return;
+  if (t->state.load(std::memory_order_acquire) & done) return tell_joiner(t);
   g* gp = current_or_thread();
   if (!(gp->flags & g_thread) && has_room(gp) && claim_this(t)) {
     {
@@ -255,14 +286,14 @@ void task_join(task_base* t) {
       call(t);
     }
     // [mo:own] Both references are ours.
-    t->state.store(started | done, std::memory_order_relaxed);
+    t->state.store(t->state.load(std::memory_order_relaxed) | done, std::memory_order_relaxed);
     t->refs.store(1, std::memory_order_relaxed);
     {
       m* mp = self()->mp;
       const in_runtime inside(mp);
       count_ended(mp->pp);
     }
-    return;
+    return tell_joiner(t);
   }
   if (claim_this(t)) {
     g* fresh = make_goroutine(t);
@@ -271,11 +302,13 @@ void task_join(task_base* t) {
     put_next(mp ? +mp->pp : nullptr, fresh);
     wakep();
   }
+  unwind_if_due();
   sudog s;
   s.gp = gp;
   t->waiter = &s;
   while ((t->state.load(std::memory_order_acquire) & done) == 0)  // [mo:task]
     park_anyone(gp, &commit_join, t, wait_reason::join);
+  tell_joiner(t);
 }
 
 bool task_is_done(const task_base* t) noexcept { return !t || (t->state.load(std::memory_order_acquire) & done) != 0; }  // [mo:task]

@@ -8,6 +8,9 @@
 #include "os/futex.hpp"
 #include "sched/park.hpp"
 #include "sched/retake.hpp"
+#include "sched/call_c.hpp"
+#include "sched/park_until.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft {
 
@@ -30,11 +33,18 @@ void sleep_ns(std::int64_t ns) {
   if (ns <= 0) return;
   g* gp = current_g();
   if (!gp) {
+    refuse_in_call_c(wait_reason::sleep);
     for (const std::int64_t until = deadline_after_ns(ns); (ns = until - os::now_ns()) > 0;) {
       const timespec t = os::to_timespec(ns);
       ::nanosleep(&t, nullptr);
     }
     return;
+  }
+  if (world_unwinds()) {
+    unwind_if_due();
+    begin_contest(gp);
+    static_cast<void>(park_until(gp, [](g*) noexcept { return true; }, nullptr, wait_reason::sleep, std::min(deadline_after_ns(ns), timer_heap::never - 1)));
+    return unwind_if_due();
   }
   gp->sleep_timer.when = std::min(deadline_after_ns(ns), timer_heap::never - 1);  // as long as it may be, it is a timer
   gp->sleep_timer.arg = gp;

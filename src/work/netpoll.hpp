@@ -48,6 +48,9 @@ void poll_evict(poll_desc* pd, g_list& woken) noexcept;
 /// As a commit: parks the goroutine in the slot that it prepared (its commit_arg), or refuses when it became ready.
 bool poll_commit(g* gp) noexcept;
 
+/// For a goroutine that poll_commit() parked: true if it was still in its slot, and is the caller's to wake.
+[[nodiscard]] bool poll_claim(g* gp) noexcept;
+
 /// Who can go on. Waits up to `ns` for the first; 0: only looks. Only one thread at a time should wait.
 [[nodiscard]] g_list netpoll(std::int64_t ns) noexcept;
 /// Makes the thread that waits in netpoll() return.

@@ -143,6 +143,14 @@ void poll_evict(poll_desc* pd, g_list& woken) noexcept {
   }
 }
 
+bool poll_claim(g* gp) noexcept {
+  auto& slot = *static_cast<atomic<std::uintptr_t>*>(gp->commit_arg);
+  auto mine = reinterpret_cast<std::uintptr_t>(gp);
+  if (!slot.compare_exchange_strong(mine, poll_desc::nothing, std::memory_order_acq_rel, std::memory_order_relaxed)) return false;  // [mo:poll.slot]
+  waiters.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
 g_list netpoll(std::int64_t ns) noexcept {
   g_list out;
   const int fd = poller_fd();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One consumer: consume.sh install|find_package|pkgconfig|subdirectory|must_not_compile static|shared SCRATCH
+# One consumer: consume.sh install|find_package|pkgconfig|subdirectory|must_not_compile|must_not_link static|shared SCRATCH
 # `install` builds weft as a distribution would and installs it into SCRATCH/prefix, where the others find it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -106,6 +106,18 @@ consume_must_not_compile() {
     grep -Eq "$reason" <<<"$output" || fail "$file is refused for another reason: $output"
     echo "refused as it should be: ${file##*/}"
   done
+}
+
+# The same for the linker: must_not_link.cpp.
+consume_must_not_link() {
+  local file=$here/must_not_link.cpp reason output
+  reason=$(sed -n '1s,^// refused: ,,p' "$file")
+  local compile=("${CXX:-c++}" -std=c++20 "-I$prefix/include" "$file" -o "$scratch/must_not_link" "-L$prefix/lib" -lweft -pthread)
+  output=$("${compile[@]}" -DFINE 2>&1) || fail "$file with -DFINE: $output"
+  if output=$("${compile[@]}" 2>&1); then
+    fail "$file is linked"
+  fi
+  grep -Eq "$reason" <<<"$output" || fail "$file is refused for another reason: $output"
 }
 
 "consume_$kind"

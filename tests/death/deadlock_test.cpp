@@ -206,6 +206,7 @@ WEFT_CHILD(deadlock_off) {
       },
       {.deadlock = weft::deadlock_policy::off});
 }
+// DEADLOCK-09. A library inside a host that calls back when it likes.
 TEST(deadlock, check_may_be_turned_off) { EXPECT_TRUE(ended_with(child("deadlock_off"), 0)); }
 
 // DEADLOCK-07. The moment between "the last one parks" and "a thread wakes it" is not a deadlock.

@@ -164,3 +164,82 @@ TEST(exit, static_destructors_are_safe) {
   EXPECT_TRUE(ended_with(r, 0));
   EXPECT_EQ(r.out, "3");
 }
+
+namespace {
+std::atomic<bool> being_printed{false};
+struct slow_to_print : std::exception {
+  [[nodiscard]] const char* what() const noexcept override {
+    being_printed = true;
+    std::this_thread::sleep_for(300ms);  // longer than the grace that the end gives to others
+    return "crash";
+  }
+};
+int beside_a_panic(void (*end)()) {
+  return weft::run([&] {
+    weft::set_procs(2);
+    weft::go([] { throw slow_to_print(); });
+    while (!being_printed) weft::this_goroutine::yield();
+    end();
+  });
+}
+}  // namespace
+WEFT_CHILD(main_returns_while_another_panics) {
+  return beside_a_panic([] {});
+}
+WEFT_CHILD(exit_while_another_panics) {
+  return beside_a_panic([] { weft::exit(0); });
+}
+WEFT_CHILD(thread_exits_while_another_panics) {
+  return beside_a_panic([] {
+    std::thread([] { weft::exit(0); }).detach();
+    weft::this_goroutine::sleep_for(10s);
+  });
+}
+// PANIC-10, Go's TestPanicRace: an end that looks like success must not hide a crash.
+TEST(exit, waits_for_a_panic_that_is_being_printed) {
+  for (const char* how : {"main_returns_while_another_panics", "exit_while_another_panics", "thread_exits_while_another_panics"}) {
+    const auto r = child(how);
+    EXPECT_TRUE(ended_with(r, 2)) << how;
+    EXPECT_TRUE(starts_with(r.err, "panic: crash\n\ngoroutine ")) << how;
+    EXPECT_TRUE(contains(r.err, "created by goroutine 1\n")) << how;
+  }
+}
+
+WEFT_CHILD(exit_beside_a_deadlock) {
+  return weft::run(
+      [] {
+        std::thread([] {
+          std::this_thread::sleep_for(5ms);
+          weft::at_exit([] { std::this_thread::sleep_for(100ms), std::printf("hook"); });
+          weft::exit(6);
+        }).detach();
+        const auto c = weft::make_chan<int>();
+        static_cast<void>(c.recv_for(50ms));  // ends while the hook runs
+        static_cast<void>(c.recv());
+      },
+      {.deadlock = weft::deadlock_policy::fatal});
+}
+// DEADLOCK-10. Who waits for the end of the process waits for something.
+TEST(exit, is_no_deadlock) {
+  const auto r = child("exit_beside_a_deadlock");
+  EXPECT_TRUE(ended_with(r, 6));
+  EXPECT_EQ(r.out, "hook");
+  EXPECT_EQ(r.err, "");
+}
+
+WEFT_CHILD(panic_beside_a_deadlock) {
+  return weft::run(
+      [] {
+        weft::set_procs(2);
+        weft::go([] { throw slow_to_print(); });
+        static_cast<void>(weft::make_chan<int>().recv());
+      },
+      {.deadlock = weft::deadlock_policy::fatal});
+}
+// DEADLOCK-10
+TEST(exit, by_a_panic_is_no_deadlock) {
+  const auto r = child("panic_beside_a_deadlock");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(starts_with(r.err, "panic: crash\n"));
+  EXPECT_EQ(r.err.find("asleep"), std::string::npos);
+}

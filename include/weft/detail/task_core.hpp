@@ -48,7 +48,9 @@ struct task_base {
 
 struct task_release {
   task_base* t;
-  ~task_release() { task_unref(t); }
+  ~task_release() {
+    if (t) task_unref(t);
+  }
 };
 
 template <class T>
