@@ -7,6 +7,7 @@
 
 #include <weft/this_goroutine.hpp>
 
+#include "base/atomic.hpp"
 #include "base/throw.hpp"
 #include "os/clock.hpp"
 #include "sched/lap.hpp"
@@ -17,11 +18,12 @@ namespace weft {
 namespace {
 
 constexpr std::int64_t starvation_ns = 1'000'000;
+constexpr int spins = model_build ? 1 : 4;  // one, so that a model comes to the sleep behind them
 
 // Spinning pays only when the holder runs on another processor, and nobody here could run instead.
 bool worth_spinning(int round) noexcept {
   static const bool several = std::thread::hardware_concurrency() > 1;
-  if (round >= 4 || !several) return false;
+  if (round >= spins || !several) return false;
   m* mp = self()->mp;
   if (!mp || !mp->pp) return true;
   return sched.procs.load(std::memory_order_relaxed) > sched.idle_p_count.load(std::memory_order_relaxed) + 1 && mp->pp->queue.empty();

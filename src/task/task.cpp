@@ -235,7 +235,7 @@ void task_start(task_base* t) noexcept {
   if (sched.procs.load(std::memory_order_relaxed) > 1) {
     // [mo:idle] The list, then the searchers: see idle.cpp. With one P nobody could be searching.
     if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) {
-      std::atomic_thread_fence(std::memory_order_seq_cst);
+      full_fence();
       wakep();
     }
   }
