@@ -233,11 +233,8 @@ void task_start(task_base* t) noexcept {
     push_locked(l, t);
   }
   if (sched.procs.load(std::memory_order_relaxed) > 1) {
-    // [mo:idle] The list, then the searchers: see idle.cpp. With one P nobody could be searching.
-    if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) {
-      full_fence();
-      wakep();
-    }
+    fence_after_submit();  // [mo:idle] The list, then who sleeps: see idle.cpp. With one P nobody could be searching.
+    if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
   }
 }
 
