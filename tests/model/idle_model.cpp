@@ -64,7 +64,7 @@ void foreign_work() {
 }
 MODEL_OF(idle, work_from_a_foreign_thread_is_found, foreign_work, 3, 1)
 MODEL_OF(idle, work_from_a_foreign_thread_without_membarrier, no_membarrier<&foreign_work>, 3, 1)
-MUTANT_OF(idle, work_from_a_foreign_thread_is_stranded_without_the_barrier, foreign_work, .no_barrier = true)
+MUTANT_OF(idle, work_from_a_foreign_thread_is_stranded_with_a_relaxed_lock, foreign_work, .weaken = "lock_word")
 
 // Two that submit at once wake one searcher, and that one wakes the next: all of it is run, by as many as there are.
 void two_submit() {

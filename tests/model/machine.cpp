@@ -73,7 +73,7 @@ error_text& error_text::operator<<(std::string_view s) noexcept { return said +=
 error_text& error_text::operator<<(std::uint64_t n) noexcept { return said += std::to_string(n), *this; }
 error_text& error_text::operator<<(std::int64_t n) noexcept { return said += std::to_string(n), *this; }
 error_text& error_text::operator<<(const void*) noexcept { return *this; }
-void error_text::flush() noexcept {}
+void error_text::flush() noexcept { buffer_[used_ = 0] = 0; }
 void begin_report() noexcept { said.clear(); }
 bool dying() noexcept { return false; }
 void rt_throw(std::string_view what) noexcept { model::fail("fatal error: " + std::string(what) + "\n" + said); }
