@@ -880,10 +880,11 @@ int run_models(int argc, char** argv) {
     }
     const double from = seconds();
     outcome r = search(t, limits);
-    if (!r.failed && !t.mutant && a.random) {
-      const std::uint64_t before = r.executions;
-      r = wander(t, a.seed, a.random);
-      r.executions += before;
+    const std::uint64_t walks = std::max(a.random, limits.walks);
+    if (!r.failed && !t.mutant && walks) {
+      const outcome walked = wander(t, a.seed, walks);
+      r.failed = walked.failed;
+      r.executions += walked.executions;
     }
     const bool ok = r.failed == t.mutant;
     std::printf("%s %s.%s: %llu executions, %s, %.2f s\n", ok ? "ok    " : "FAILED", t.suite, t.name, static_cast<unsigned long long>(r.executions),

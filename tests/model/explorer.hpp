@@ -24,6 +24,7 @@ struct bounds {
   int preemptions = 2;  // how often a thread that could go on is stopped for another; waiting, and time running out, cost nothing
   int stale = 1;        // how many loads read another value than the newest
   std::uint64_t executions = 150'000;  // after so many it stops, and says so
+  std::uint64_t walks = 0;  // then so many at random, without bounds, from a fixed seed
 };
 
 /// What a mutant breaks.

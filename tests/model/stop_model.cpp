@@ -123,12 +123,12 @@ void task_arrives() {
   settle(second);
   MODEL_CHECK(ran.load(std::memory_order_relaxed) == 1);
 }
-MODEL_OF(task, a_task_is_not_stranded, task_arrives, 2, 1, 60'000)
+MODEL_OF(task, a_task_is_not_stranded, task_arrives, 2, 1, 20'000, 20'000)
 void task_arrives_without_membarrier() {
   model::set_knob(without_membarrier);
   task_arrives();
 }
-MODEL_OF(task, a_task_is_not_stranded_without_membarrier, task_arrives_without_membarrier, 2, 1, 60'000)
+MODEL_OF(task, a_task_is_not_stranded_without_membarrier, task_arrives_without_membarrier, 2, 1, 20'000, 20'000)
 
 // Who joins a task and who runs it: the value is there, and the last of the two frees it.
 void task_joined() {
