@@ -4,9 +4,9 @@
 // waited for 1 ms; then it is handed over in order. Source: Go's internal/sync/mutex.go.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/wait_list.hpp>
 
@@ -44,7 +44,7 @@ class mutex {
   WEFT_API void lock_slow();
   WEFT_API void unlock_slow() noexcept;
 
-  std::atomic<std::uint32_t> state_{0};  // bits above; the rest counts those that wait
+  detail::atomic<std::uint32_t> state_{0};  // bits above; the rest counts those that wait
   detail::semaphore_core sema_;
 };
 

@@ -1,13 +1,13 @@
 // wait_group.hpp: waiting until a number of things are done. Source: Go's sync/waitgroup.go.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/wait_list.hpp>
 #include <weft/go.hpp>
@@ -56,7 +56,7 @@ class wait_group {
   }
 
  private:
-  std::atomic<std::uint64_t> state_{0};  // the count in the upper 32 bits, who waits in the lower
+  detail::atomic<std::uint64_t> state_{0};  // the count in the upper 32 bits, who waits in the lower
   detail::semaphore_core sema_;
 };
 

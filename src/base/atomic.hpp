@@ -1,12 +1,19 @@
-// base/atomic.hpp: the atomics of the runtime, by one name, so that a model checker can put its own behind it.
+// base/atomic.hpp: the atomics of the runtime, by one name, so that the explorer of interleavings can put its own behind it
+// (tests/model): with WEFT_MODEL it decides who goes on at each access, and what a load reads.
 #pragma once
 
-#include <atomic>
+#include <weft/detail/atomic.hpp>
 
 namespace weft {
 
-template <class T>
-using atomic = std::atomic<T>;
+inline constexpr bool model_build =
+#if WEFT_MODEL
+    true;
+#else
+    false;
+#endif
+
+using detail::atomic;
 
 /// Adds to a counter that one thread at a time writes and others read: no locked instruction.
 template <class T>
@@ -14,8 +21,19 @@ inline void bump(atomic<T>& counter, T by = 1) noexcept {
   counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
+/// std::atomic_thread_fence(seq_cst).
+inline void full_fence() noexcept {
+#if WEFT_MODEL
+  model::full_fence();
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // [mo:own] who calls it says what it pairs with
+#endif
+}
+
 inline void cpu_relax() noexcept {
-#if defined(__x86_64__)
+#if WEFT_MODEL
+  model::relax();
+#elif defined(__x86_64__)
   __builtin_ia32_pause();
 #else
   asm volatile("yield");

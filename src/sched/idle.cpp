@@ -269,7 +269,7 @@ bool take_from_idle_list(m* mp) noexcept {
 void wake_poller(std::int64_t when, who_else otherwise) noexcept {
   // [mo:poller] seq_cst, pairs with go_idle(): it stores last_poll = 0 and then reads the timers; we stored a timer and now read
   // last_poll. At least one sees the other.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  full_fence();
   if (sched.last_poll.load(std::memory_order_seq_cst) == 0) {
     const std::int64_t until = sched.poll_until.load(std::memory_order_seq_cst);  // [mo:poller]
     if (until == 0 || until > when) netpoll_break();

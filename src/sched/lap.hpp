@@ -56,9 +56,9 @@ bool take_from_idle_list(m* mp) noexcept;
 /// Between making work visible and looking for who could take it (idle.cpp): whoever goes to sleep has put a barrier on all
 /// threads between its announcement and its last look, so here the compiler's is enough.
 [[gnu::always_inline]] inline void fence_after_submit() noexcept {
-  if (__builtin_expect(thieves.no_membarrier, 0)) std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (__builtin_expect(thieves.no_membarrier, 0)) full_fence();  // [mo:idle]
   else std::atomic_signal_fence(std::memory_order_seq_cst);
-}  // [mo:idle]
+}
 
 // deadlock.cpp
 void check_deadlock() noexcept;

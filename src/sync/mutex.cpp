@@ -6,6 +6,7 @@
 #include <thread>
 
 
+#include "base/atomic.hpp"
 #include "base/throw.hpp"
 #include "os/clock.hpp"
 #include "sched/lap.hpp"
@@ -16,11 +17,12 @@ namespace weft {
 namespace {
 
 constexpr std::int64_t starvation_ns = 1'000'000;
+constexpr int spins = model_build ? 1 : 4;  // one, so that a model comes to the sleep behind them
 
 // Spinning pays only when the holder runs on another processor, and nobody here could run instead.
 bool worth_spinning(int round) noexcept {
   static const bool several = std::thread::hardware_concurrency() > 1;
-  if (round >= 4 || !several) return false;
+  if (round >= spins || !several) return false;
   m* mp = self()->mp;
   const p* pp = mp ? +mp->pp : nullptr;  // read once: it may be taken away
   if (!pp) return true;

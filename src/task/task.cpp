@@ -260,10 +260,9 @@ void task_start(task_base* t) noexcept {
         lock_guard hold(l->lock);
         push_locked(l, t);
       }
-      // [mo:idle] The list, then the searchers: see idle.cpp. With one P nobody could be searching.
-      if (sched.procs.load(std::memory_order_relaxed) > 1 && sched.idle_p_count.load(std::memory_order_relaxed) != 0) {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        wakep();
+      if (sched.procs.load(std::memory_order_relaxed) > 1) {
+        fence_after_submit();  // [mo:idle] The list, then who sleeps: see idle.cpp. With one P nobody could be searching.
+        if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
       }
       return;
     }

@@ -89,7 +89,7 @@ class runq {
   /// A thief, once in each spell of stealing: whether the owner has seen it. False: it is (for an instant) in the middle of
   /// something, or off its processor there; try another victim.
   [[nodiscard]] bool owner_knows() const noexcept {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < (model_build ? 2 : 100); i++) {
       if (busy_.load(std::memory_order_acquire) == 0) return true;  // [mo:runq.busy] pairs with the release in leave()
       cpu_relax();
     }

@@ -17,7 +17,7 @@ void init_thieves() noexcept {
 }
 
 void barrier_on_all_threads() noexcept {
-  if (thieves.no_membarrier) std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (thieves.no_membarrier) full_fence();
   else if (!os::membarrier()) fatal("membarrier failed, which had worked before");  // a sandbox entered after run()?
 }
 

@@ -15,13 +15,6 @@
 
 namespace weft {
 
-inline constexpr bool model_build =
-#if WEFT_MODEL
-    true;
-#else
-    false;
-#endif
-
 /// How many threads may be stealing, in a cache line that is only read while there are none.
 struct alignas(64) thieves_t {
   atomic<int> count{1};       // until init_thieves() has found that owners can do without

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-LABELS = ["stress", "unit", "port"]  # the death tests compare exact texts of single runs: again and again adds nothing
+LABELS = ["stress", "unit", "port", "model"]  # the death tests compare exact texts of single runs: again and again adds nothing
 OWN_ENV = ("WEFT_PROCS", "WEFT_TRACEBACK", "WEFT_TEST_QUICK")
 
 

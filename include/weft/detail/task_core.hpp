@@ -1,7 +1,6 @@
 // detail/task_core.hpp: the untyped task under async(), as src/task/task.cpp implements it.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -12,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
 
 namespace weft::detail {
@@ -33,9 +33,9 @@ struct task_base {
   using destroy_fn = void (*)(task_base*) noexcept;
   task_base(run_fn r, destroy_fn d, std::uint32_t bytes, std::uint32_t alignment) noexcept : run(r), destroy(d), size(bytes), align(alignment) {}
 
-  std::atomic<std::uint32_t> state{0};  // bits of src/task/task.cpp
-  std::atomic<std::uint32_t> refs{2};   // the handle, and who runs it
-  std::atomic<void*> home{nullptr};     // the list of unstarted tasks that it is on
+  atomic<std::uint32_t> state{0};  // bits of src/task/task.cpp
+  atomic<std::uint32_t> refs{2};   // the handle, and who runs it
+  atomic<void*> home{nullptr};     // the list of unstarted tasks that it is on
   task_base* older = nullptr;           // on that list
   task_base* newer = nullptr;
   run_fn run;  // calls the function; stores what it returned

@@ -1,9 +1,9 @@
 // detail/wait_limit.hpp: what may end a wait besides that which is waited for: a time, or somebody's cancellation.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/wait_list.hpp>
 
@@ -11,8 +11,8 @@ namespace weft::detail {
 
 /// Something that ends once, for all who wait for it: a context's cancellation. Lives as long as anybody waits with it.
 struct done_core {
-  std::atomic<std::uint32_t> lock{0};
-  std::atomic<bool> done{false};  // set once, under the lock
+  atomic<std::uint32_t> lock{0};
+  atomic<bool> done{false};  // set once, under the lock
   wait_list waiters;              // guarded by lock
 };
 

@@ -1,9 +1,9 @@
 // detail/wait_list.hpp: who waits on a primitive: a first-in first-out list under a small lock of its own.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
 
 namespace weft::detail {
@@ -17,7 +17,7 @@ struct wait_list {
 
 /// A sleeping semaphore, as under Go's mutex (sema.go), with its queue inside instead of in a table.
 struct semaphore_core {
-  std::atomic<std::uint32_t> lock{0};
+  atomic<std::uint32_t> lock{0};
   std::uint32_t permits = 0;  // released before somebody came for them
   wait_list waiters;
 };

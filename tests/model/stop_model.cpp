@@ -1,0 +1,150 @@
+// Stopping the world (sched/stop.cpp), timers that change heaps (work/timers.cpp), and unstarted tasks (task/task.cpp): as shipped.
+#include <weft/async.hpp>
+
+#include "sched/upcalls.hpp"
+#include "world.hpp"
+
+namespace weft {
+namespace {
+
+using model::join;
+using model::on_thread;
+using model::settle;
+using model::without_membarrier;
+using model::world;
+
+constexpr std::int64_t second = 1'000'000'000;
+
+// While the world stands still, nobody but the stopper runs; afterwards all that was runnable runs.
+void stop_and_start() {
+  world w(2);
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  model::plain<int> world_state{0, "what needs a stopped world"};
+  const auto touch = [&] {
+    world_state.set(world_state.get() + 1);
+    ran.fetch_add(1, std::memory_order_relaxed);
+  };
+  g* stopper = w.goroutine([&] {
+    const stopped_world stopped;
+    touch();
+  });
+  g* other = w.goroutine(touch);
+  MODEL_CHECK(w.of(0)->queue.try_put(stopper));
+  MODEL_CHECK(w.of(1)->queue.try_put(other));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
+}
+MODEL_OF(stop, nobody_runs_while_the_world_is_stopped, stop_and_start, 2, 0, 60'000)
+
+// Two want to stop it at once.
+void two_stoppers() {
+  world w(2);
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  for (int i = 0; i < 2; i++) {
+    g* gp = w.goroutine([&] {
+      { const stopped_world stopped; }
+      ran.fetch_add(1, std::memory_order_relaxed);
+    });
+    MODEL_CHECK(w.of(i)->queue.try_put(gp));
+  }
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
+}
+MODEL_OF(stop, two_stoppers_take_turns, two_stoppers, 2, 0, 60'000)
+
+// A timer fires once or is removed once, whoever comes first, though it moves to another heap meanwhile.
+void timer_fires_or_is_removed() {
+  world w(2);
+  timer_heap& from = w.of(0)->timers;
+  timer_heap& to = w.of(1)->timers;
+  g* gp = w.goroutine([] {});
+  timer t;
+  model::name(t.heap, "timer.heap");
+  t.when = 5;
+  t.arg = gp;
+  t.fire = [](timer* one, g_list& woken) noexcept { woken.push_back(static_cast<g*>(one->arg)); };
+  from.add(&t);
+  g_list woken, woken_later;
+  bool removed = false;
+  on_thread([&] { from.run(10, woken); });
+  on_thread([&] { removed = timer_heap::remove(&t); });
+  on_thread([&] { from.move_to(to); });
+  join();
+  to.run(10, woken_later);
+  MODEL_CHECK(woken.size + woken_later.size + removed == 1);
+  MODEL_CHECK(to.earliest() == timer_heap::never && from.earliest() == timer_heap::never);
+}
+MODEL_OF(timers, a_timer_fires_once_or_is_removed, timer_fires_or_is_removed, 4, 1)
+
+constexpr int without_removal = 5;
+
+// When remove() says that it is gone, the frame that it lay in may go.
+void timer_in_a_frame() {
+  world w(1);
+  timer_heap& heap = w.of(0)->timers;
+  g* gp = w.goroutine([] {});
+  alignas(timer) static char memory[sizeof(timer)];
+  auto* t = ::new (memory) timer;
+  model::name(t->heap, "timer.heap");
+  t->when = 5;
+  t->arg = gp;
+  t->fire = [](timer* one, g_list& woken) noexcept { woken.push_back(static_cast<g*>(one->arg)); };
+  heap.add(t);
+  g_list woken;
+  on_thread([&] { heap.run(10, woken); });
+  on_thread([t] {
+    if (model::knob() != without_removal) timer_heap::remove(t);
+    t->~timer();
+  });
+  join();
+}
+MODEL_OF(timers, nobody_touches_a_timer_that_was_removed, timer_in_a_frame, 4, 2)
+MUTANT_OF(timers, a_timer_that_was_not_is_touched, timer_in_a_frame, .knob = without_removal)
+
+// A task that is started while the only other M goes to sleep is run by it, though its starter goes on.
+void task_arrives() {
+  world w(2);
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  g* busy = w.goroutine([&] {
+    auto t = async([&] { ran.store(1, std::memory_order_release); });
+    while (ran.load(std::memory_order_acquire) == 0) cpu_relax();
+    t.join();
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(busy));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 1);
+}
+MODEL_OF(task, a_task_is_not_stranded, task_arrives, 2, 1, 20'000, 20'000)
+void task_arrives_without_membarrier() {
+  model::set_knob(without_membarrier);
+  task_arrives();
+}
+MODEL_OF(task, a_task_is_not_stranded_without_membarrier, task_arrives_without_membarrier, 2, 1, 20'000, 20'000)
+
+// Who joins a task and who runs it: the value is there, and the last of the two frees it.
+void task_joined() {
+  world w(2);
+  int got = 0;
+  g* joiner = w.goroutine([&] {
+    auto t = async([] { return 7; });
+    got = t.join();
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(joiner));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(got == 7);
+}
+MODEL_OF(task, a_join_gets_the_value, task_joined, 2, 0, 60'000)
+
+}  // namespace
+}  // namespace weft
