@@ -3,6 +3,7 @@
 // nothing of weft running, so static destructors are safe and a later run() goes on with the same world. If one does not come
 // within the grace time (user code that does not call weft), the process ends by _exit, as Go's does.
 #include "sched/lap.hpp"
+#include "sched/procs.hpp"
 #include "work/netpoll.hpp"
 
 #include <cerrno>
@@ -169,13 +170,10 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   mp->random = random_source(sched.seed);
   sched.m_count.fetch_add(1, std::memory_order_relaxed);
   bind_thread(mp);
+  const int procs = procs_of_run(options.procs);
   {
     lock_guard hold(sched.lock);
-    int n = options.procs;
-    if (const int wanted = sched.wanted_procs.exchange(0, std::memory_order_relaxed); n == 0) n = wanted;
-    if (n == 0) n = sched.procs.load(std::memory_order_relaxed);
-    if (n == 0) n = default_procs();
-    resize_procs_locked(nullptr, n < max_procs ? n : max_procs);
+    resize_procs_locked(nullptr, procs);
   }
   acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
   start_the_world();

@@ -1,10 +1,7 @@
-// sched/settings.cpp: WEFT_PROCS and WEFT_DEBUG. A setting that is not known is reported, never ignored.
+// sched/settings.cpp: WEFT_DEBUG. A setting that is not known is reported, never ignored.
 #include "sched/lap.hpp"
 
 #include <charconv>
-#include <cstdlib>
-
-#include "os/cpu.hpp"
 
 namespace weft {
 
@@ -33,16 +30,6 @@ void read_settings(std::string_view text, std::string_view from) noexcept {
       error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting << "\" (known: chaos=SEED)\n";
     }
   }
-}
-
-int default_procs() noexcept {
-  if (const char* text = std::getenv("WEFT_PROCS")) {
-    std::uint64_t n = 0;
-    if (parse(text, n) && n >= 1) return n < max_procs ? static_cast<int>(n) : max_procs;
-    error_text() << "weft: WEFT_PROCS=\"" << text << "\" is not a number of 1 or more: ignored\n";
-  }
-  const int n = os::default_procs();
-  return n < max_procs ? n : max_procs;
 }
 
 }  // namespace weft
