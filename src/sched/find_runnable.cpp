@@ -205,7 +205,7 @@ verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
   static_cast<void>(stuck_p(pp, seen, from));
   const int naps = mp->vain_wakeups < 2 ? 1 : 20;
   for (int nap = 0; nap < naps; nap++) {
-    if (sched.stopping.load(std::memory_order_relaxed) || (pp->attention.load(std::memory_order_relaxed) & ~attention_chaos) != 0) return verdict::search;
+    if (sched.stopping.load(std::memory_order_relaxed) || (pp->attention.load(std::memory_order_relaxed) & ~attention_always) != 0) return verdict::search;
     if (sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed) <= 1) return verdict::sleep;  // nobody else runs
     const timespec pause{0, nap_ns};
     ::nanosleep(&pause, nullptr);
@@ -325,7 +325,7 @@ g* find_runnable(m* mp, slice& s) noexcept {
     p* pp = mp->pp;
     if (!pp) return nullptr;
     // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
-    if (pp->attention.load(std::memory_order_relaxed) != 0) pp->attention.exchange(sched.chaos ? +attention_chaos : 0u, std::memory_order_acq_rel);
+    if (pp->attention.load(std::memory_order_relaxed) != 0) pp->attention.exchange(sched.long_laps ? +attention_always : 0u, std::memory_order_acq_rel);
     if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]
       if (g* gp = mp->chosen) {
         mp->chosen = nullptr;

@@ -104,7 +104,7 @@ void acquirep(m* mp, p* pp) noexcept {
   mp->pp = pp;
   pp->mp = mp;
   pp->status.store(p::state::running, std::memory_order_relaxed);
-  if (sched.chaos) pp->attention.fetch_or(attention_chaos, std::memory_order_relaxed);
+  if (sched.long_laps) pp->attention.fetch_or(attention_always, std::memory_order_relaxed);
 }
 
 p* releasep(m* mp) noexcept {

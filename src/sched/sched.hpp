@@ -28,7 +28,7 @@ enum attention : std::uint32_t {
   attention_preempt = 1,  // the running goroutine has had its slice
   attention_stop = 2,     // the world stops
   attention_safe_point = 4,
-  attention_chaos = 8,    // chaos mode: every lap is a long one; never cleared
+  attention_always = 8,   // sched.long_laps: never cleared
 };
 
 /// How many laps may go by before one must look at the clock, the timers and the global queue. A prime, as in Go.
@@ -140,7 +140,9 @@ struct scheduler {
   atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> wanted_procs{0};         // set_procs() before run()
 
-  // Chaos mode: WEFT_DEBUG=chaos=SEED.
+  // WEFT_DEBUG.
+  bool long_laps = false;  // every lap is a long one: for what follows
+  bool lockcheck = false;  // sched/lockcheck.hpp
   bool chaos = false;
   std::uint64_t seed = 0;
 };

@@ -1,5 +1,6 @@
 // sched/settings.cpp: WEFT_DEBUG. A setting that is not known is reported, never ignored.
 #include "sched/lap.hpp"
+#include "sched/lockcheck.hpp"
 
 #include <charconv>
 
@@ -24,10 +25,12 @@ void read_settings(std::string_view text, std::string_view from) noexcept {
     const std::string_view name = setting.substr(0, equals), value = equals == setting.npos ? std::string_view() : setting.substr(equals + 1);
     std::uint64_t number = 0;
     if (name == "chaos" && parse(value, number)) {
-      sched.chaos = true;
+      sched.chaos = sched.long_laps = true;
       sched.seed = number;
+    } else if (name == "lockcheck" && parse(value, number) && number <= 2) {
+      start_lockcheck(static_cast<lockcheck>(number));
     } else {
-      error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting << "\" (known: chaos=SEED)\n";
+      error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting << "\" (known: chaos=SEED lockcheck=1)\n";
     }
   }
 }
