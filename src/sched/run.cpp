@@ -201,7 +201,9 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   bump(mp->pp->count.started);
   put_next(mp->pp, gp);
 
+  const eh_globals threads_own = *mp->eh;  // run() may be called in a handler, or by a destructor while the stack is unwound
   schedule(mp);
+  *mp->eh = threads_own;
 
   drop_signal_stack(mp);
   self()->mp = nullptr;
