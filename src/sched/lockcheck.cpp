@@ -1,6 +1,6 @@
 // sched/lockcheck.cpp: see lockcheck.hpp.
-// The functions that take and release the C library's mutexes and reader-writer locks are replaced by ones that keep a list
-// of which goroutine holds what, and since where. In a program that does not ask for it nothing is replaced.
+// The functions that take and release the C library's mutexes and reader-writer locks, and those around the initialisation of a
+// static, are replaced by ones that keep a list of which goroutine holds what, and since where. In a program that does not ask for it nothing is replaced.
 // What it cannot see: locks taken before run(), by objects loaded later, in a program that is linked statically, and through a
 // sanitizer's own functions.
 #include "sched/lockcheck.hpp"
@@ -40,14 +40,22 @@ place here() noexcept {
   return p;
 }
 
+enum class kind : std::uint8_t { lock, initialisation };
+
 struct held_lock {
   const void* lock = nullptr;
+  kind what = kind::lock;
   const g* owner = nullptr;
   std::uint64_t id = 0;  // the owner's: a record lives on as another goroutine
   place at;
 };
 
-ranked_lock<rank::leaf> list_lock;
+// Not a ranked lock: statics are initialised under those too.
+struct {
+  atomic<std::uint32_t> word{0};
+  void lock() noexcept { lock_word(word); }
+  void unlock() noexcept { unlock_word(word); }
+} list_lock;
 // Guarded by list_lock.
 held_lock held[1024];
 atomic<int> held_count{0};  // read without the lock: whether there is any
@@ -56,12 +64,12 @@ int reported_count = 0;
 
 lockcheck mode = lockcheck::off;  // set before there are goroutines to see it
 
-void taken(const void* lock) noexcept {
+void taken(const void* lock, kind what) noexcept {
   static __thread bool inside __attribute__((tls_model("initial-exec")));  // the unwinder may take a lock; nothing in here parks
   const g* gp = current_g();
   if (!gp || inside) return;
   inside = true;
-  const held_lock h{lock, gp, gp->id, here()};
+  const held_lock h{lock, what, gp, gp->id, here()};
   inside = false;
   lock_guard hold(list_lock);
   const int n = held_count.load(std::memory_order_relaxed);
@@ -99,7 +107,7 @@ int (*rwlock_unlock)(pthread_rwlock_t*);
 template <auto& theirs, class Lock, class... More>
 int take(Lock* lock, More... more) {
   const int error = theirs(lock, more...);
-  if (error == 0 || error == EOWNERDEAD) taken(lock);
+  if (error == 0 || error == EOWNERDEAD) taken(lock, kind::lock);
   return error;
 }
 template <auto& theirs, class Lock>
@@ -108,8 +116,24 @@ int release(Lock* lock) {
   return theirs(lock);
 }
 
-template <class... A>
-os::import import(const char* name, int (*ours)(A...), int (*&theirs)(A...)) noexcept {
+// The initialisation of a static in a function: others who come there block their threads until it is over.
+int (*guard_acquire)(void*);
+void (*guard_release)(void*);
+void (*guard_abort)(void*);
+
+int begin_initialisation(void* guard) {
+  const int ours = guard_acquire(guard);
+  if (ours) taken(guard, kind::initialisation);
+  return ours;
+}
+template <auto& theirs>
+void end_initialisation(void* guard) {
+  released(guard);
+  theirs(guard);
+}
+
+template <class R, class... A>
+os::import import(const char* name, R (*ours)(A...), R (*&theirs)(A...)) noexcept {
   return {name, reinterpret_cast<void*>(ours), reinterpret_cast<void**>(&theirs)};
 }
 
@@ -146,6 +170,9 @@ void start_lockcheck(lockcheck how) noexcept {
       import("pthread_rwlock_wrlock", &take<rwlock_wrlock, pthread_rwlock_t>, rwlock_wrlock),
       import("pthread_rwlock_trywrlock", &take<rwlock_trywrlock, pthread_rwlock_t>, rwlock_trywrlock),
       import("pthread_rwlock_unlock", &release<rwlock_unlock, pthread_rwlock_t>, rwlock_unlock),
+      import("__cxa_guard_acquire", &begin_initialisation, guard_acquire),
+      import("__cxa_guard_release", &end_initialisation<guard_release>, guard_release),
+      import("__cxa_guard_abort", &end_initialisation<guard_abort>, guard_abort),
   };
 #if WEFT_TSAN
   error_text() << "weft: lockcheck: ThreadSanitizer has put its own functions there\n";
@@ -177,7 +204,8 @@ void look_for_locks(const g* gp) noexcept {
   if (gp->name) out << " (" << gp->name << ")";
   if (gp->status.load(std::memory_order_relaxed) == g_status::waiting) out << " parks [" << to_string(gp->why) << "]";  // [mo:own]
   else out << " yields or ends";
-  out << " while it holds the lock " << h.lock << ", which belongs to its thread\nlocked at:\n";
+  if (h.what == kind::lock) out << " while it holds the lock " << h.lock << ", which belongs to its thread\nlocked at:\n";
+  else out << " in the initialisation of a static (its guard: " << h.lock << "), for which others block their threads\nbegun at:\n";
   print_place(out, h.at);
   out << "leaves its thread at:\n";
   print_place(out, now);

@@ -119,6 +119,27 @@ TEST(lockcheck, knows_the_other_kinds_of_locks_and_of_leaving) {
   }
 }
 
+// Hazard 18. The goroutine comes back; meanwhile whoever needs the static blocks a thread.
+WEFT_CHILD(sleeps_in_an_initialisation) {
+  return weft::run([] {
+    static const int answer = [] {
+      the_place_that_parks();
+      return 42;
+    }();
+    static const int other = answer + 1;  // done without a park
+    the_place_that_parks();
+    return other - 43;
+  });
+}
+
+TEST(lockcheck, names_parks_in_the_initialisation_of_a_static) {
+  SKIP_WHERE_LOCKS_CANNOT_BE_WATCHED();
+  const auto r = run_checked("sleeps_in_an_initialisation");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(count(r.err, "weft: lockcheck: goroutine"), 1) << r.err;
+  EXPECT_TRUE(contains(r.err, "weft: lockcheck: goroutine 1 parks [sleep] in the initialisation of a static (its guard: 0x"));
+}
+
 // Nothing of this is wrong, and a tool that cries wolf is switched off.
 WEFT_CHILD(all_well) {
   return weft::run([] {
