@@ -36,6 +36,8 @@ result fib(long n);
 result timers(long n);  // memory.cpp
 result parked(long n);
 
+result throw_(long n);  // throw.cpp
+
 /// The echo server: prints its port and serves until standard input ends.
 void serve();  // echo.cpp
 

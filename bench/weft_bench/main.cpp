@@ -51,6 +51,7 @@ const std::vector<workload> workloads = {
     {"mutex", 10'000'000, 64, many, mutex, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},
     {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}},
+    {"throw", 1'000'000, 1'024, many, throw_, a_tenth, {}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},
     {"idle_conns", 0, 0, 0, nullptr, none, {"serve", "port"}},  // the same server
 };

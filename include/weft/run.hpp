@@ -78,6 +78,11 @@ WEFT_API int procs() noexcept;
 /// Stops the scheduler for a moment. On a thread that is not a goroutine's it counts from the next run() on.
 /// Threads: any.    Parks: yes.
 WEFT_API int set_procs(int n);
+/// Sets it to what the machine leaves this process (CPUs, affinity, the cgroup's CPU quota), WEFT_PROCS notwithstanding, and
+/// follows that from now on, with a look once a second at most. That is the state in which a program starts when neither
+/// WEFT_PROCS nor run_options say otherwise. On a thread that is not a goroutine's it counts from the next run() on.
+/// Threads: any.    Parks: yes.    Allocates: seldom.
+WEFT_API void set_default_procs();
 /// How many goroutines there are: those that were started and have not ended, main's included, weft's own not.
 WEFT_API int goroutines() noexcept;
 

@@ -80,6 +80,21 @@ WEFT_API void unlock_thread();
 
 }  // namespace this_goroutine
 
+/// Calls f, and what f reads or writes of the thread's own (errno, a thread_local, std::this_thread::get_id()) is that of the
+/// thread it is called on. Without this, in a function that also parks, a compiler may go on with the address of the thread
+/// before (docs/guide/goroutines_and_threads.md). f itself must not park.
+/// Parks: no.    Threads: any.    Allocates: no.    Throws: what f throws.    Example: tests/hazard/migration_test.cpp
+template <class F>
+#if defined(__clang__)
+[[gnu::noinline]]
+#else
+[[gnu::noipa]]
+#endif
+auto on_this_thread(F f) -> decltype(f()) {
+  asm volatile("");  // no call of it is like another one
+  return f();
+}
+
 /// A safe point: lets another goroutine run when the scheduler asked for it: the world is to stop, or the caller has computed for
 /// its slice of 10 ms while others wait. A test and a branch when it did not.
 WEFT_API void poll();

@@ -217,7 +217,7 @@ verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
   static_cast<void>(stuck_p(pp, seen, from));
   const int naps = mp->vain_wakeups < 2 ? 1 : 20;
   for (int nap = 0; nap < naps; nap++) {
-    if (sched.stopping.load(std::memory_order_relaxed) || (pp->attention.load(std::memory_order_relaxed) & ~attention_chaos) != 0) return verdict::search;
+    if (sched.stopping.load(std::memory_order_relaxed) || (pp->attention.load(std::memory_order_relaxed) & ~attention_always) != 0) return verdict::search;
     if (sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed) <= 1) return verdict::sleep;  // nobody else runs
     const timespec pause{0, nap_ns};
     ::nanosleep(&pause, nullptr);
@@ -341,8 +341,8 @@ g* find_runnable(m* mp, slice& s) noexcept {
     p* pp = mp->pp;
     // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
     if (pp->attention.load(std::memory_order_relaxed) != 0) {
-      const bool all_long = sched.chaos || sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off;
-      pp->attention.exchange(all_long ? +attention_chaos : 0u, std::memory_order_acq_rel);
+      const bool all_long = sched.long_laps || sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off;
+      pp->attention.exchange(all_long ? +attention_always : 0u, std::memory_order_acq_rel);
       refuse_in_forked_child();
     }
     if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]

@@ -133,7 +133,5 @@ void for_each_g(void (*f)(g*, void*), void* arg) noexcept;
 
 // settings.cpp
 void read_settings(std::string_view text, std::string_view from) noexcept;
-/// WEFT_PROCS, else the machine's.
-int default_procs() noexcept;
 
 }  // namespace weft

@@ -10,6 +10,7 @@
 
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
+#include "sched/lockcheck.hpp"
 
 namespace weft {
 
@@ -33,7 +34,10 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
 /// The next goroutine if a short lap may run it, else null: then g0 looks. Owner of pp only; pp may be null.
 [[gnu::always_inline]] inline g* short_lap(m* mp, p* pp, g* leaving, holding what) noexcept {
   // [mo:attention] relaxed: a bit that is missed now is seen 61 laps later at the latest; its condition is read by the long lap.
-  if (__builtin_expect(!pp || pp->attention.load(std::memory_order_relaxed) != 0 || pp->laps_left <= 1 || (leaving->flags & g_long_only) != 0, 0)) return nullptr;
+  if (__builtin_expect(!pp || pp->attention.load(std::memory_order_relaxed) != 0 || pp->laps_left <= 1 || (leaving->flags & g_long_only) != 0, 0)) {
+    if (sched.lockcheck) look_for_locks(leaving);
+    return nullptr;
+  }
   pp->laps_left--;
   slice s;
   g* next = pp->queue.get(s);

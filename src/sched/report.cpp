@@ -34,18 +34,7 @@ _Unwind_Reason_Code print_frame(_Unwind_Context* context, void* arg) {
   int before = 0;
   const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
   if (pc == 0) return _URC_END_OF_STACK;
-  Dl_info info;
-  const auto* at = reinterpret_cast<const void*>(pc - (before ? 0 : 1));
-  out << "  ";
-  if (::dladdr(at, &info) && info.dli_sname) {
-    print_demangled(out, info.dli_sname);
-    out << " +" << reinterpret_cast<const void*>(pc - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
-  } else if (info.dli_fname) {
-    out << info.dli_fname << " +" << reinterpret_cast<const void*>(pc - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
-  } else {
-    out << at;
-  }
-  out << "\n";
+  print_pc(out, pc - (before ? 0 : 1));
   return _URC_NO_REASON;
 }
 
@@ -130,6 +119,21 @@ void dump_goroutines(error_text& out) noexcept {
 }
 
 }  // namespace
+
+void print_pc(error_text& out, std::uintptr_t pc) noexcept {
+  Dl_info info;
+  const auto* at = reinterpret_cast<const void*>(pc);
+  out << "  ";
+  if (::dladdr(at, &info) == 0) {
+    out << at;
+  } else if (info.dli_sname) {
+    print_demangled(out, info.dli_sname);
+    out << " +" << reinterpret_cast<const void*>(pc - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
+  } else {
+    out << info.dli_fname << " +" << reinterpret_cast<const void*>(pc - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+  }
+  out << "\n";
+}
 
 void install_reports() noexcept {
   up.dump_goroutines = &dump_goroutines;

@@ -3,6 +3,7 @@
 // nothing of weft running, so static destructors are safe and a later run() goes on with the same world. If one does not come
 // within the grace time (user code that does not call weft), the process ends by _exit, as Go's does.
 #include "sched/lap.hpp"
+#include "sched/procs.hpp"
 #include "work/netpoll.hpp"
 
 #include <cerrno>
@@ -182,13 +183,10 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   mp->random = random_source(sched.seed);
   sched.m_count.fetch_add(1, std::memory_order_relaxed);
   bind_thread(mp);
+  const int procs = procs_of_run(options.procs);
   {
     lock_guard hold(sched.lock);
-    int n = options.procs;
-    if (const int wanted = sched.wanted_procs.exchange(0, std::memory_order_relaxed); n == 0) n = wanted;
-    if (n == 0) n = sched.procs.load(std::memory_order_relaxed);
-    if (n == 0) n = default_procs();
-    resize_procs_locked(nullptr, n < max_procs ? n : max_procs);
+    resize_procs_locked(nullptr, procs);
   }
   start_sysmon();
   acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
@@ -219,7 +217,9 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   bump(mp->pp->count.started);
   put_next(mp->pp, gp);
 
+  const eh_globals threads_own = *mp->eh;  // run() may be called in a handler, or by a destructor while the stack is unwound
   schedule(mp);
+  *mp->eh = threads_own;
 
   drop_signal_stack(mp);
   self()->mp = nullptr;

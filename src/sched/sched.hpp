@@ -28,7 +28,7 @@ enum attention : std::uint32_t {
   attention_preempt = 1,  // the running goroutine has had its slice
   attention_stop = 2,     // the world stops
   attention_safe_point = 4,
-  attention_chaos = 8,    // chaos mode: every lap is a long one; never cleared
+  attention_always = 8,   // sched.long_laps: never cleared
   attention_forked = 16,  // this is a forked child, and may not go on
 };
 
@@ -188,7 +188,9 @@ struct scheduler {
   atomic<unwind_phase> unwinding{unwind_phase::off};
   g_list held;                         // by the gate; guarded by lock
 
-  // Chaos mode: WEFT_DEBUG=chaos=SEED.
+  // WEFT_DEBUG.
+  bool long_laps = false;  // every lap is a long one: for what follows
+  bool lockcheck = false;  // sched/lockcheck.hpp
   bool chaos = false;
   std::uint64_t seed = 0;
 };

@@ -1,11 +1,9 @@
-// sched/settings.cpp: WEFT_PROCS and WEFT_DEBUG. A setting that is not known is reported, never ignored.
+// sched/settings.cpp: WEFT_DEBUG. A setting that is not known is reported, never ignored.
 #include "sched/init.hpp"
 #include "sched/lap.hpp"
+#include "sched/lockcheck.hpp"
 
 #include <charconv>
-#include <cstdlib>
-
-#include "os/cpu.hpp"
 
 namespace weft {
 
@@ -28,24 +26,23 @@ void read_settings(std::string_view text, std::string_view from) noexcept {
     const std::string_view name = setting.substr(0, equals), value = equals == setting.npos ? std::string_view() : setting.substr(equals + 1);
     std::uint64_t number = 0;
     if (name == "chaos" && parse(value, number)) {
-      sched.chaos = true;
+      sched.chaos = sched.long_laps = true;
       sched.seed = number;
     } else if (name == "inittrace" && parse(value, number)) {
       trace_init_tasks = number != 0;
+    } else if (name == "lockcheck" && parse(value, number) && number <= 2) {
+      start_lockcheck(static_cast<lockcheck>(number));
+    } else if (name == "schedtrace" && parse(value, number) && number <= 3'600'000) {
+      sched.trace_every_ns = static_cast<std::int64_t>(number) * 1'000'000;
+    } else if (name == "scheddetail" && parse(value, number)) {
+      sched.trace_detail = number != 0;
+    } else if (name == "longslice" && parse(value, number) && number <= 3'600'000) {
+      sched.report_slices_ns = static_cast<std::int64_t>(number) * 1'000'000;
     } else {
-      error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting << "\" (known: chaos=SEED, inittrace=1)\n";
+      error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting
+                   << "\" (known: chaos=SEED inittrace=1 lockcheck=1|2 longslice=MS scheddetail=1 schedtrace=MS)\n";
     }
   }
-}
-
-int default_procs() noexcept {
-  if (const char* text = std::getenv("WEFT_PROCS")) {
-    std::uint64_t n = 0;
-    if (parse(text, n) && n >= 1) return n < max_procs ? static_cast<int>(n) : max_procs;
-    error_text() << "weft: WEFT_PROCS=\"" << text << "\" is not a number of 1 or more: ignored\n";
-  }
-  const int n = os::default_procs();
-  return n < max_procs ? n : max_procs;
 }
 
 }  // namespace weft

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <new>
 
-#include <weft/run.hpp>
+#include <weft/this_goroutine.hpp>
 
 namespace weft {
 
@@ -209,25 +209,6 @@ void start_the_world() noexcept {
   }
   // Somebody may have submitted work to the global queue or a timer meanwhile.
   wakep();
-}
-
-int procs() noexcept {
-  const int n = sched.procs.load(std::memory_order_relaxed);
-  return n > 0 ? n : default_procs();
-}
-
-int set_procs(int n) {
-  const int old = procs();
-  if (n < 1 || n == old) return old;
-  if (n > max_procs) n = max_procs;
-  if (!current_g()) {  // a plain thread: a goroutine does it; before run(), the number is kept for then
-    sched.wanted_procs.store(n, std::memory_order_relaxed);
-    return old;
-  }
-  stopped_world stopped;
-  lock_guard hold(sched.lock);
-  resize_procs_locked(self()->mp, n);
-  return old;
 }
 
 }  // namespace weft

@@ -10,6 +10,7 @@
 #include <cstdio>
 
 #include "os/futex.hpp"
+#include "sched/procs.hpp"
 #include "sched/report.hpp"
 #include "sched/retake.hpp"
 #include "work/netpoll.hpp"
@@ -227,6 +228,7 @@ void* sysmon(void*) {
     look_at_poller(now);
     const bool busy = look_at_ps(now);
     see_to_idle_ps(now);
+    follow_procs(now);
     print_trace(now);
     quiet = busy ? 0 : quiet + 1;
     if (quiet == 0) delay = shortest_ns;

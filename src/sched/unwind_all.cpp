@@ -64,7 +64,7 @@ class unwinder {
       lock_guard hold(sched.lock);
       resize_procs_locked(self()->mp, 1);
       pp = self()->mp->pp;
-      pp->attention.fetch_or(attention_chaos, std::memory_order_relaxed);  // and find_runnable() keeps it
+      pp->attention.fetch_or(attention_always, std::memory_order_relaxed);  // and find_runnable() keeps it
       while (g* gp = sched.held.pop_front()) held_.push_back(gp);
       g_list global = sched.global.get(sched.global.size());
       while (g* gp = global.pop_front()) held_.push_back(gp);

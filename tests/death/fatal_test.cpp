@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "lock/lock.hpp"
 #include "support/support.hpp"
 
 using namespace weft::test;
@@ -48,6 +49,16 @@ TEST(fatal, go_of_an_empty_function) {
   expect_fatal("go_of_empty_function", "go of nil func value");
   expect_fatal("go_of_null_pointer", "go of nil func value");
 }
+
+WEFT_CHILD(parks_with_a_runtime_lock) {
+  return weft::run([] {
+    static weft::ranked_lock<weft::rank::leaf> ours;
+    ours.lock();
+    weft::this_goroutine::yield();
+  });
+}
+// Goroutines that wait for the lock would wait for one that is not running.
+TEST(fatal, parking_with_a_lock_of_the_runtime) { expect_fatal("parks_with_a_runtime_lock", "schedule: holding locks"); }
 
 WEFT_CHILD(unlock_of_a_free_mutex) {
   return weft::run([] {

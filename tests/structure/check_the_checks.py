@@ -63,6 +63,16 @@ expect("ids in names and comments", "conformance",
        {"tests/unit/a_test.cpp": "// " + "SCHED" + "-01, " + "SCHED" + "-02\nTEST(chan, " + "CHAN" + "_03_x) {}\n"}, 0,
        "SCHED        2  01-02", "CHAN         1  03", "3 ids")
 
+HAZARDS = "".join(f"| {n} | x | y | not yet |\n" for n in ["1", "1b", *range(2, 26)])
+MECHANISMS = "".join(f"| {n} | x | `work/runq.hpp` | not yet |\n" for n in range(1, 61))
+COVERAGE = f"## Hazards\n{HAZARDS}## Mechanisms\n{MECHANISMS}"
+expect("all rows", "coverage", {"docs/coverage.md": COVERAGE}, 0, "86 rows, 86 without a test, 0 errors")
+expect("a row less", "coverage", {"docs/coverage.md": COVERAGE.replace("| 1b |", "| 1 |")}, 1, "row 1 is there 2 times", "row 1b is there 0")
+expect("a test that does not exist", "coverage", {"docs/coverage.md": COVERAGE.replace("| not yet", "| `unit/a_test.cpp`", 1)}, 1, "does not exist")
+expect("a test of another name", "coverage",
+       {"docs/coverage.md": COVERAGE.replace("| not yet", "| `unit/a_test.cpp:holds`", 1), "tests/unit/a_test.cpp": "TEST(a, does_not) {}\n"},
+       1, "has no holds")
+
 for failure in failures:
     print("FAILED:", failure)
 print("check_the_checks:", "failed" if failures else "all passed")
