@@ -11,5 +11,6 @@
 #include <weft/run.hpp>
 #include <weft/select.hpp>
 #include <weft/stats.hpp>
+#include <weft/task_group.hpp>
 #include <weft/this_goroutine.hpp>
 #include <weft/wait_group.hpp>
