@@ -8,6 +8,7 @@
 #include <weft/go.hpp>
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
+#include <weft/parallel.hpp>
 #include <weft/run.hpp>
 #include <weft/select.hpp>
 #include <weft/stats.hpp>
