@@ -6,6 +6,7 @@
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
+#include <weft/local.hpp>
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
 #include <weft/parallel.hpp>

@@ -16,6 +16,9 @@ namespace weft {
 
 struct m;
 struct sudog;
+namespace detail {
+struct local_node;
+}
 
 /// Who owns the stack in each state is the point of them.
 enum class g_status : std::uint8_t {
@@ -65,6 +68,7 @@ struct alignas(64) g {
   std::uint64_t creator = 0;
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
+  detail::local_node* locals = nullptr;  // its values of weft::local, newest first; null again when it ends
   timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;

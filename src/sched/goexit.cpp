@@ -1,5 +1,6 @@
 // sched/goexit.cpp: a goroutine's first and last steps. weft_gostart (assembly) calls weft_goroutine_main, which lands and runs
 // the closure; it returns into weft_goexit, which asks weft_goexit1 where to go and leaves by a jump.
+#include "sched/local.hpp"
 #include "sched/park.hpp"
 
 namespace weft {
@@ -43,6 +44,7 @@ g* weft_goroutine_main(commit_fn commit, g* from) {
   gp->flags &= static_cast<std::uint8_t>(~g_fresh);
   land(commit, from);
   gp->entry(gp->closure);
+  if (__builtin_expect(gp->locals != nullptr, 0)) destroy_locals();
   return gp;
 }
 

@@ -1,9 +1,10 @@
 // task/identity.hpp: a task that runs on its joiner's stack is a goroutine of its own all the same: it has an id, and it sees
-// none of the exceptions that its joiner is handling.
+// none of the exceptions that its joiner is handling and none of its locals.
 #pragma once
 
 #include <cstdint>
 
+#include "sched/local.hpp"
 #include "sched/sched.hpp"
 
 namespace weft::detail {
@@ -11,11 +12,14 @@ namespace weft::detail {
 /// While it lives, the goroutine answers for the task. The id is made when it is first asked for.
 class borrowed_identity {
  public:
-  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), exceptions_(*self()->mp->eh) {
+  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), locals_(gp->locals), exceptions_(*self()->mp->eh) {
     gp->identity = &id_;
+    gp->locals = nullptr;
     *self()->mp->eh = {};
   }
   ~borrowed_identity() {
+    if (__builtin_expect(gp_->locals != nullptr, 0)) destroy_locals();
+    gp_->locals = locals_;
     gp_->identity = outer_;
     *self()->mp->eh = exceptions_;
   }
@@ -24,6 +28,7 @@ class borrowed_identity {
  private:
   g* gp_;  // its stack is the one we are on, whatever thread that is now
   std::uint64_t* outer_;
+  local_node* locals_;
   std::uint64_t id_ = 0;
   eh_globals exceptions_;
 };
