@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weft/async.hpp>
+#include <weft/broadcast.hpp>
 #include <weft/chan.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
@@ -10,9 +11,12 @@
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
 #include <weft/parallel.hpp>
+#include <weft/rate_limiter.hpp>
 #include <weft/run.hpp>
 #include <weft/select.hpp>
+#include <weft/single_flight.hpp>
 #include <weft/stats.hpp>
 #include <weft/task_group.hpp>
 #include <weft/this_goroutine.hpp>
 #include <weft/wait_group.hpp>
+#include <weft/watch.hpp>
