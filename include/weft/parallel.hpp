@@ -132,7 +132,7 @@ void run_loop(I first, const I& last, Chunk&& chunk, const parallel_options& opt
 ///
 /// When a call throws, no new chunk begins; one of the exceptions is rethrown when all has ended.
 /// Parks: yes.    Threads: any; a plain one takes part.    Allocates: a block of the processor's cache a cut.
-/// Example: examples/parallel.cpp
+/// Example: examples/structured.cpp
 template <class First, class Last, class F>
   requires(std::integral<First> && std::integral<Last>) || (std::random_access_iterator<First> && std::same_as<First, Last>)
 void parallel_for(First first, Last last, F&& f, const parallel_options& options = {}) {

@@ -37,7 +37,7 @@ class task_group {
   /// Starts f(args...) as a goroutine of the group; what it returns is dropped. Arguments as for weft::go(). A cancelled group
   /// still starts children: they see that it is cancelled.
   /// Parks: only at the limit.    Threads: any.    Allocates: a block of the processor's cache.
-  /// Example: examples/task_group.cpp
+  /// Example: examples/structured.cpp
   template <class F, class... Args>
   void go(F&& f, Args&&... args) {
     start<detail::at_limit::wait>(std::forward<F>(f), std::forward<Args>(args)...);

@@ -11,6 +11,7 @@
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
 #include <weft/parallel.hpp>
+#include <weft/pipeline.hpp>
 #include <weft/rate_limiter.hpp>
 #include <weft/run.hpp>
 #include <weft/select.hpp>
