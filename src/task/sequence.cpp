@@ -25,7 +25,7 @@ void sequence_advance(sequence_core& s) noexcept {
   while (g* gp = woken.pop_front()) ready(gp);
 }
 
-wait_end sequence_wait(sequence_core& s, std::uint64_t seen, const wait_limit& limit) noexcept {
+wait_end sequence_wait(sequence_core& s, std::uint64_t seen, const wait_limit& limit) {
   if (s.value.load(std::memory_order_acquire) != seen) return wait_end::woken;  // [mo:sequence]
   lock_word(s.lock);
   if (s.value.load(std::memory_order_relaxed) != seen) {

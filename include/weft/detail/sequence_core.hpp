@@ -19,6 +19,6 @@ struct sequence_core {
 /// One more; all who wait go on.    Parks: no.    Threads: any.    Allocates: no.
 WEFT_API void sequence_advance(sequence_core& s) noexcept;
 /// Waits until it is no longer `seen`.    Parks: yes.    Threads: any.    Allocates: no.
-WEFT_API wait_end sequence_wait(sequence_core& s, std::uint64_t seen, const wait_limit& limit) noexcept;
+WEFT_API wait_end sequence_wait(sequence_core& s, std::uint64_t seen, const wait_limit& limit);
 
 }  // namespace weft::detail

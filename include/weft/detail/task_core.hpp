@@ -36,7 +36,7 @@ struct task_base {
   task_base(run_fn r, destroy_fn d, std::uint32_t bytes, std::uint32_t alignment, task_group_core& g) noexcept
       : state(in_group), refs(1), run(r), destroy(d), size(bytes), align(alignment), group(&g) {}
 
-  static constexpr std::uint32_t in_group = 16;
+  static constexpr std::uint32_t in_group = 32;
   std::atomic<std::uint32_t> state{0};  // in_group, and the bits of src/task/task.hpp
   std::atomic<std::uint32_t> refs{2};   // the handle, and who runs it
   std::atomic<void*> home{nullptr};     // the list of unstarted tasks that it is on
