@@ -33,6 +33,8 @@ result spawn_tree(long n);
 result skynet(long n);
 result fib(long n);
 
+result parallel_for(long n);  // loops.cpp
+
 result timers(long n);  // memory.cpp
 result parked(long n);
 

@@ -47,6 +47,7 @@ const std::vector<workload> workloads = {
     {"sieve", 2'000, 1, 1'000'000, sieve, a_tenth, {}},
     {"skynet", 1'000'000, 1, many, skynet, a_tenth, {"buffer"}},
     {"fib", 27, 1, 90, fib, five_less, {}},
+    {"parallel_for", 10'000'000, 1, 10'000'000'000, parallel_for, a_tenth, {}},
     {"select", 2'000'000, 4, many, select, a_tenth, {}},
     {"mutex", 10'000'000, 64, many, mutex, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},

@@ -16,6 +16,9 @@ namespace weft {
 
 struct m;
 struct sudog;
+namespace detail {
+struct local_node;
+}
 
 /// Who owns the stack in each state is the point of them.
 enum class g_status : std::uint8_t {
@@ -72,6 +75,7 @@ struct alignas(64) g {
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
   std::uint32_t locks_of_thread = 0;   // lock_thread() less unlock_thread()
+  detail::local_node* locals = nullptr;  // its values of weft::local, newest first; null again when it ends
   timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;

@@ -19,6 +19,7 @@ enum class wait_reason : std::uint8_t {
   mutex_lock,
   wait_group_wait,
   join,
+  sequence,
   stopped,
 };
 
@@ -36,6 +37,7 @@ inline std::string_view to_string(wait_reason r) noexcept {
     case wait_reason::mutex_lock: return "sync.Mutex.Lock";
     case wait_reason::wait_group_wait: return "sync.WaitGroup.Wait";
     case wait_reason::join: return "join";
+    case wait_reason::sequence: return "sequence";
     case wait_reason::stopped: return "stopped";
   }
   return "?";

@@ -2,6 +2,7 @@
 // the closure; it returns into weft_goexit, which asks weft_goexit1 where to go and leaves by a jump.
 #include <cxxabi.h>
 
+#include "sched/local.hpp"
 #include "sched/park.hpp"
 #include "sched/unwind.hpp"
 
@@ -58,6 +59,7 @@ g* weft_goroutine_main(commit_fn commit, g* from) {
       sched.main_exited.store(true, std::memory_order_relaxed);
     }
   }
+  if (__builtin_expect(gp->locals != nullptr, 0)) destroy_locals();
   return gp;
 }
 

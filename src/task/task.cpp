@@ -19,14 +19,11 @@
 #include "sched/park.hpp"
 #include "sched/unwind.hpp"
 #include "sched/upcalls.hpp"
-#include "task/identity.hpp"
+#include "task/task.hpp"
 
 namespace weft::detail {
 
 namespace {
-
-// task_base::state: 0 while it is unstarted
-constexpr std::uint32_t started = 1, done = 2, waited_for = 4, detached = 8, exited = 16;
 
 constexpr std::size_t class_bytes = 64, classes = 4, cached = 64;  // blocks of 64, 128, 192, 256 bytes
 
@@ -90,7 +87,8 @@ void remove_locked(tasks_of_p* l, task_base* t) noexcept {
   }
 }
 
-// Calls the function. Its exception is kept for join(), unless nobody will: then it is a panic, with the stack of its throw.
+}  // namespace
+
 void call(task_base* t) {
   if (t->state.load(std::memory_order_relaxed) & detached) return call_detached(t);
   try {
@@ -102,6 +100,8 @@ void call(task_base* t) {
   }
 }
 
+namespace {
+
 [[gnu::cold, gnu::noinline]] void tell_of_exit(task_base* t) {
   // It did not choose to exit, but the world ends: so does who needs its result.
   if (const g* gp = current_g(); gp && (gp->flags & g_unwinding) == 0 && sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off) unwind_in_turn();
@@ -111,7 +111,11 @@ void call(task_base* t) {
   if (__builtin_expect((t->state.load(std::memory_order_relaxed) & exited) != 0, 0)) tell_of_exit(t);
 }
 
+}  // namespace
+
 void rethrow_unseen(const std::exception_ptr& e) noexcept { std::rethrow_exception(e); }
+
+namespace {
 
 // Drops the runner's reference; an exception that the handle's owner will never see is a panic.
 void finish(task_base* t) noexcept {
@@ -126,7 +130,8 @@ void run_as_goroutine(void* closure) {
   task_base* t = *static_cast<task_base**>(closure);
   if (only_drop) t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
   else call(t);
-  finish(t);
+  if (t->state.load(std::memory_order_relaxed) & task_base::in_group) finish_child(t);  // [mo:own] set when it was made
+  else finish(t);
 }
 
 // A claimed task becomes a goroutine of its own; it was counted when it was started.
@@ -185,13 +190,6 @@ bool claim_this(task_base* t) noexcept {
   }
 }
 
-// Room for a call on this stack: half of what the task would have as a goroutine of its own. Else a chain of tasks, each
-// joining the next, would end the stack, and a task that needs much would fail or not by chance.
-bool has_room(const g* gp) noexcept {
-  const auto* here = static_cast<const char*>(__builtin_frame_address(0));  // a local may lie in AddressSanitizer's own memory
-  return here - gp->stack.low >= (std::ptrdiff_t{1} << sched.stack_size_class) / 2;
-}
-
 bool commit_join(g* gp) noexcept {
   auto* t = static_cast<task_base*>(gp->commit_arg);
   std::uint32_t old = t->state.load(std::memory_order_relaxed);
@@ -208,6 +206,29 @@ bool commit_join(g* gp) noexcept {
 constinit const weft::task_hooks_t weft::task_hooks = {&detail::take, &detail::steal, &detail::any, &detail::leave};
 
 namespace weft::detail {
+
+bool has_room(const g* gp) noexcept {
+  const auto* here = static_cast<const char*>(__builtin_frame_address(0));  // a local may lie in AddressSanitizer's own memory
+  return here - gp->stack.low >= (std::ptrdiff_t{1} << sched.stack_size_class) / 2;
+}
+
+task_base* claim_newest_of(const task_group_core& c) noexcept {
+  tasks_of_p* l = of(self()->mp->pp);
+  if (!l || !l->newest.load(std::memory_order_relaxed)) return nullptr;
+  lock_guard hold(l->lock);
+  task_base* t = l->newest.load(std::memory_order_relaxed);
+  for (int looked = 0; t && looked < 16; looked++, t = t->older) {
+    if ((t->state.load(std::memory_order_relaxed) & task_base::in_group) == 0 || t->group != &c) continue;  // [mo:own]
+    remove_locked(l, t);
+    return t;
+  }
+  return nullptr;
+}
+
+bool has_unstarted(p* pp) noexcept {
+  const tasks_of_p* l = of(pp);
+  return l && l->newest.load(std::memory_order_relaxed) != nullptr;
+}
 
 void* task_alloc(std::size_t size, std::size_t align) {
   const std::size_t cls = (size - 1) / class_bytes;
@@ -268,7 +289,7 @@ void task_start(task_base* t) noexcept {
     }
   }
   // Before run(), on a foreign thread, or without a P: a goroutine like any other.
-  t->state.store(started, std::memory_order_relaxed);
+  t->state.fetch_or(started, std::memory_order_relaxed);
   const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
   *static_cast<task_base**>(made.closure) = t;
   go_commit(made.gp, &run_as_goroutine);

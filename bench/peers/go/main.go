@@ -289,6 +289,51 @@ func fib(n int) result {
 	return result{ops: b - 1} // tasks started: fib(n+1) - 1
 }
 
+func parallelFor(n int) result {
+	out := make([]uint8, n)
+	step := func(i uint64) uint8 {
+		x := i*0x9e3779b97f4a7c15 + 1
+		rounds := 1 + x>>61
+		if i < uint64(n)/8 {
+			rounds *= 8
+		}
+		for range rounds {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+		}
+		if x != 0 {
+			return 1
+		}
+		return 0
+	}
+	start := time.Now()
+	const chunk = 1024 // the usual way: as many goroutines as procs, and a shared counter
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				end := int(next.Add(chunk))
+				if end-chunk >= n {
+					return
+				}
+				for i := end - chunk; i < min(end, n); i++ {
+					out[i] = step(uint64(i))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wall := time.Since(start)
+	sum := 0
+	for _, one := range out {
+		sum += int(one)
+	}
+	check("steps", sum, n)
+	return result{ops: n, wall: wall}
+}
+
 func selectFour(n int) result {
 	each := n / 4
 	send := func(i int) chan int {
@@ -490,22 +535,23 @@ type workload struct {
 func none(int) int { return 0 }
 
 var workloads = map[string]workload{
-	"yield":      {10_000_000, yield, nil},
-	"spawn":      {2_000_000, spawn, nil},
-	"spawn_tree": {1 << 20, spawnTree, nil},
-	"pingpong":   {2_000_000, pingpong, nil},
-	"chan_spsc":  {10_000_000, chanSpsc, nil},
-	"chan_mpmc":  {4_000_000, chanMpmc, nil},
-	"ring":       {5_000_000, ring, nil},
-	"sieve":      {2_000, sieve, nil},
-	"skynet":     {1_000_000, skynet, nil},
-	"fib":        {27, fib, func(n int) int { return n - 5 }}, // about a tenth of the calls
-	"select":     {2_000_000, selectFour, nil},
-	"mutex":      {10_000_000, mutex, nil},
-	"timers":     {1_000_000, timers, nil},
-	"parked":     {1_000_000, parked, none}, // tasks left over would hide their memory
-	"hog":        {3_000, hog, none},
-	"syscall":    {6_400, blockingCalls, nil},
+	"yield":        {10_000_000, yield, nil},
+	"spawn":        {2_000_000, spawn, nil},
+	"spawn_tree":   {1 << 20, spawnTree, nil},
+	"pingpong":     {2_000_000, pingpong, nil},
+	"chan_spsc":    {10_000_000, chanSpsc, nil},
+	"chan_mpmc":    {4_000_000, chanMpmc, nil},
+	"ring":         {5_000_000, ring, nil},
+	"sieve":        {2_000, sieve, nil},
+	"skynet":       {1_000_000, skynet, nil},
+	"fib":          {27, fib, func(n int) int { return n - 5 }}, // about a tenth of the calls
+	"parallel_for": {10_000_000, parallelFor, nil},
+	"select":       {2_000_000, selectFour, nil},
+	"mutex":        {10_000_000, mutex, nil},
+	"timers":       {1_000_000, timers, nil},
+	"parked":       {1_000_000, parked, none}, // tasks left over would hide their memory
+	"hog":          {3_000, hog, none},
+	"syscall":      {6_400, blockingCalls, nil},
 }
 
 var params = map[string]string{}

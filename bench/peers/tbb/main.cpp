@@ -1,16 +1,19 @@
-// The oneTBB peer: fork and join only (fib, spawn_tree). Its tasks are stackless closures that run to the end on a worker's
+// The oneTBB peer: fork and join (fib, spawn_tree) and parallel_for. Its tasks are stackless closures that run to the end on a worker's
 // own stack; a waiting task runs others meanwhile. Not fibers, and so a bar for the cost of fork-join alone.
 //
 //   tbb WORKLOAD [--procs P] [--n N]
 #include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -56,6 +59,31 @@ long spawn_tree(long n) {  // floor(log2(n)) levels, so 2^levels - 1 tasks
   return count;
 }
 
+std::uint8_t step(std::uint64_t i, std::uint64_t n) {
+  std::uint64_t x = i * 0x9e3779b97f4a7c15 + 1;
+  const std::uint64_t rounds = (1 + (x >> 61)) * (i < n / 8 ? 8 : 1);
+  for (std::uint64_t k = 0; k < rounds; k++) {
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+  }
+  return x != 0;
+}
+
+double loop_s = 0;  // of parallel_for's loop alone
+
+long parallel_for(long n) {
+  std::vector<std::uint8_t> out(n);
+  const std::uint64_t size = n;
+  const auto begin = std::chrono::steady_clock::now();
+  tbb::parallel_for(std::uint64_t{0}, size, [&](std::uint64_t i) { out[i] = step(i, size); });
+  loop_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  long sum = 0;
+  for (const std::uint8_t one : out) sum += one;
+  check("steps", sum, n);
+  return n;
+}
+
 // VmHWM in kB: ru_maxrss would be inherited from whoever started this program.
 long peak_rss_kb() {
   long kb = 0;
@@ -72,16 +100,16 @@ long peak_rss_kb() {
 int main(int argc, char** argv) {
   std::string name = argc > 1 ? argv[1] : "";
   int procs = 1;
-  long n = name == "fib" ? 27 : 1 << 20;
+  long n = name == "fib" ? 27 : name == "parallel_for" ? 10'000'000 : 1 << 20;
   for (int i = 2; i + 1 < argc; i += 2) {
     if (std::string(argv[i]) == "--procs") procs = std::atoi(argv[i + 1]);
     if (std::string(argv[i]) == "--n") n = std::atol(argv[i + 1]);
   }
-  if (name != "fib" && name != "spawn_tree") {
+  if (name != "fib" && name != "spawn_tree" && name != "parallel_for") {
     std::fprintf(stderr, "tbb: no workload \"%s\" here\n", name.c_str());
     return 1;
   }
-  auto run = name == "fib" ? fib : spawn_tree;
+  auto run = name == "fib" ? fib : name == "parallel_for" ? parallel_for : spawn_tree;
   tbb::global_control threads(tbb::global_control::max_allowed_parallelism, procs);
   tbb::task_arena arena(procs);
   arena.execute([&] {
@@ -89,6 +117,7 @@ int main(int argc, char** argv) {
     auto begin = std::chrono::steady_clock::now();
     long ops = run(n);
     double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (loop_s != 0) wall = loop_s;
     std::printf(
         "{\"runtime\":\"tbb\",\"workload\":\"%s\",\"procs\":%d,\"n\":%ld,\"wall_s\":%.6f,\"ns_per_op\":%.2f,"
         "\"peak_rss_kb\":%ld}\n",

@@ -18,6 +18,7 @@ namespace weft::detail {
 
 struct sudog;
 struct task_base;
+struct task_group_core;
 
 WEFT_API void* task_alloc(std::size_t size, std::size_t align);
 WEFT_API void task_free(void* memory, std::size_t size, std::size_t align) noexcept;
@@ -27,13 +28,16 @@ WEFT_API bool task_is_done(const task_base* t) noexcept;
 WEFT_API void task_detach(task_base* t) noexcept;
 WEFT_API void task_unref(task_base* t) noexcept;
 
-/// One task: shared by its handle and by whoever runs it; the last of the two destroys it.
+/// One task: shared by its handle and by whoever runs it; the last of the two destroys it. A group's child has no handle.
 struct task_base {
   using run_fn = void (*)(task_base*);
   using destroy_fn = void (*)(task_base*) noexcept;
   task_base(run_fn r, destroy_fn d, std::uint32_t bytes, std::uint32_t alignment) noexcept : run(r), destroy(d), size(bytes), align(alignment) {}
+  task_base(run_fn r, destroy_fn d, std::uint32_t bytes, std::uint32_t alignment, task_group_core& g) noexcept
+      : state(in_group), refs(1), run(r), destroy(d), size(bytes), align(alignment), group(&g) {}
 
-  atomic<std::uint32_t> state{0};  // bits of src/task/task.cpp
+  static constexpr std::uint32_t in_group = 32;
+  atomic<std::uint32_t> state{0};  // in_group, and the bits of src/task/task.hpp
   atomic<std::uint32_t> refs{2};   // the handle, and who runs it
   atomic<void*> home{nullptr};     // the list of unstarted tasks that it is on
   task_base* older = nullptr;           // on that list
@@ -43,7 +47,10 @@ struct task_base {
   std::uint32_t size, align;
   std::uint64_t creator = 0;
   std::exception_ptr error;
-  sudog* waiter = nullptr;
+  union {
+    sudog* waiter = nullptr;
+    task_group_core* group;  // in_group
+  };
 };
 
 struct task_release {

@@ -1,0 +1,303 @@
+// pipeline.hpp: values that go through stages, each in goroutines of its own, joined by channels.
+//
+//   weft::pipeline::from(paths)
+//       | weft::pipeline::transform(read_file, {.workers = 8, .ordered = true})
+//       | weft::pipeline::filter([](const file& f) { return !f.text.empty(); })
+//       | weft::pipeline::for_each(print);
+//
+// The last stage runs it, in the calling goroutine, and returns when all goroutines of all stages have ended. Channels hold few
+// values, so a slow stage holds up those before it: memory stays bounded, however long the source is. When a stage throws, all end
+// soon, and one such exception is rethrown.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <weft/chan.hpp>
+#include <weft/detail/config.hpp>
+#include <weft/select.hpp>
+#include <weft/task_group.hpp>
+
+namespace weft::pipeline {
+
+struct stage_options {
+  // What changes behaviour:
+  int workers = 1;       ///< calls at the same time, at least 1
+  bool ordered = false;  ///< transform with several workers: results come in the order of the values they were made of
+  // What changes only speed and memory:
+  int buffer = 16;  ///< values that may wait behind the stage
+};
+
+namespace detail {
+
+/// One run of a pipeline: its goroutines, and the word that they should end.
+class run {
+ public:
+  run() : stop_(make_chan<void>()) {}
+  run(const run&) = delete;
+  ~run() { stop(); }  // a stage may not have come to start
+
+  /// f() in a goroutine; when it throws, everything ends.
+  template <class F>
+  void go(F f) {
+    group_.go([this, work = std::move(f)]() mutable { guarded(work); });
+  }
+  template <class F>
+  void guarded(F& f) {
+    struct on_exit {
+      run& r;
+      bool well = false;
+      ~on_exit() {
+        if (!well) r.stop();
+      }
+    } exit{*this};
+    f();
+    exit.well = true;
+  }
+  /// All have ended, or one has thrown: rethrows it.
+  void wait() { group_.wait(); }
+
+  /// The next value; nullopt when there is none, or all should end.
+  template <class T>
+  std::optional<T> recv(const receiver<T>& c) {
+    if (stopped_.load(std::memory_order_relaxed)) return std::nullopt;
+    if (auto r = c.try_recv()) return *std::move(r);
+    std::optional<T> got;
+    select(on_recv(c, [&](std::optional<T> v) { got = std::move(v); }), on_recv(stop_));
+    return got;
+  }
+  /// False when all should end: then v is lost.
+  template <class T>
+  bool send(const chan<T>& c, T v) {
+    if (stopped_.load(std::memory_order_relaxed)) return false;
+    if (c.try_send(std::move(v))) return true;
+    return select(on_send(c, std::move(v)), on_recv(stop_)) == 0;
+  }
+
+ private:
+  void stop() {
+    if (!stopped_.exchange(true, std::memory_order_relaxed)) stop_.close();
+  }
+  chan<void> stop_;
+  std::atomic<bool> stopped_{false};
+  task_group group_;  // last: its destructor waits for those who use the others
+};
+
+template <class T>
+struct stage {
+  virtual ~stage() = default;
+  /// Starts the goroutines of this stage and of those before it.
+  virtual receiver<T> start(run& r) = 0;
+};
+
+inline int checked(int n) { return std::max(n, 1); }
+
+}  // namespace detail
+
+/// A pipeline without its end: gives Ts. Move-only; it runs once.
+template <class T>
+class [[nodiscard]] flow {
+ public:
+  using value_type = T;
+  explicit flow(std::unique_ptr<detail::stage<T>> s) noexcept : stage_(std::move(s)) {}
+
+  /// For stages that follow.
+  [[nodiscard]] std::unique_ptr<detail::stage<T>> take() && noexcept { return std::move(stage_); }
+
+ private:
+  std::unique_ptr<detail::stage<T>> stage_;
+};
+
+/// The elements of any range, in order: by value, or by reference to a range that outlives the run.    Example: examples/structured.cpp
+template <std::ranges::input_range R>
+  requires std::ranges::viewable_range<R>
+auto from(R&& range, const stage_options& options = {}) {
+  using view = std::views::all_t<R>;
+  using value = std::ranges::range_value_t<R>;
+  struct source final : detail::stage<value> {
+    source(view v, int n) : elements(std::move(v)), buffer(n) {}
+    receiver<value> start(detail::run& r) override {
+      auto out = make_chan<value>(buffer);
+      r.go([this, &r, out] {
+        for (auto&& v : elements)
+          if (!r.send(out, value(std::forward<decltype(v)>(v)))) return;
+        out.close();
+      });
+      return out;
+    }
+    view elements;
+    int buffer;
+  };
+  return flow<value>(std::make_unique<source>(std::views::all(std::forward<R>(range)), detail::checked(options.buffer)));
+}
+
+/// What f() gives, until that is nullopt.
+template <std::invocable F>
+auto generate(F f, const stage_options& options = {}) {
+  using value = typename std::invoke_result_t<F&>::value_type;
+  struct source final : detail::stage<value> {
+    source(F g, int n) : make(std::move(g)), buffer(n) {}
+    receiver<value> start(detail::run& r) override {
+      auto out = make_chan<value>(buffer);
+      r.go([this, &r, out] {
+        while (std::optional<value> v = std::invoke(make))
+          if (!r.send(out, *std::move(v))) return;
+        out.close();
+      });
+      return out;
+    }
+    F make;
+    int buffer;
+  };
+  return flow<value>(std::make_unique<source>(std::move(f), detail::checked(options.buffer)));
+}
+
+template <class F>
+struct transform_stage {
+  F f;
+  stage_options options;
+
+  template <class T>
+  friend auto operator|(flow<T> before, transform_stage self) {
+    using value = std::remove_cvref_t<std::invoke_result_t<F&, T&&>>;
+    static_assert(std::is_object_v<value>, "weft::pipeline::transform: f returns nothing; for_each is for that");
+    struct here final : detail::stage<value> {
+      here(std::unique_ptr<detail::stage<T>> b, transform_stage s) : before(std::move(b)), f(std::move(s.f)), options(s.options) {}
+      receiver<value> start(detail::run& r) override {
+        const receiver<T> in = before->start(r);
+        auto out = make_chan<value>(detail::checked(options.buffer));
+        const int workers = detail::checked(options.workers);
+        if (options.ordered && workers > 1) start_ordered(r, in, out, workers);
+        else start_any(r, in, out, workers);
+        return out;
+      }
+      void start_any(detail::run& r, const receiver<T>& in, const chan<value>& out, int workers) {
+        left = workers;
+        for (int i = 0; i < workers; i++) {
+          r.go([this, &r, in, out] {
+            while (std::optional<T> v = r.recv(in))
+              if (!r.send(out, value(std::invoke(f, *std::move(v))))) return;
+            if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) out.close();  // [mo:own] the others have sent what they had
+          });
+        }
+      }
+      // Each value gets a place in a queue, where its result is waited for in order. The queue holds as many as may be at work, less the
+      // one that is waited for.
+      void start_ordered(detail::run& r, const receiver<T>& in, const chan<value>& out, int workers) {
+        auto places = make_chan<chan<value>>(workers - 1);
+        r.go([this, &r, in, places] {
+          while (std::optional<T> v = r.recv(in)) {
+            auto place = make_chan<value>(1);
+            if (!r.send(places, place)) return;
+            r.go([this, &r, place, v = *std::move(v)]() mutable { static_cast<void>(r.send(place, value(std::invoke(f, std::move(v))))); });
+          }
+          places.close();
+        });
+        r.go([&r, places, out] {
+          while (const auto place = r.recv(receiver<chan<value>>(places))) {
+            std::optional<value> v = r.recv(receiver<value>(*place));
+            if (!v || !r.send(out, *std::move(v))) return;
+          }
+          out.close();
+        });
+      }
+      std::unique_ptr<detail::stage<T>> before;
+      F f;
+      stage_options options;
+      std::atomic<int> left{0};
+    };
+    return flow<value>(std::make_unique<here>(std::move(before).take(), std::move(self)));
+  }
+};
+
+/// f(value) for each, by `workers` goroutines at the same time.
+template <class F>
+[[nodiscard]] auto transform(F f, const stage_options& options = {}) {
+  return transform_stage<F>{std::move(f), options};
+}
+
+template <class F>
+struct filter_stage {
+  F pred;
+  stage_options options;
+
+  template <class T>
+  friend flow<T> operator|(flow<T> before, filter_stage self) {
+    struct here final : detail::stage<T> {
+      here(std::unique_ptr<detail::stage<T>> b, filter_stage s) : before(std::move(b)), pred(std::move(s.pred)), options(s.options) {}
+      receiver<T> start(detail::run& r) override {
+        const receiver<T> in = before->start(r);
+        auto out = make_chan<T>(detail::checked(options.buffer));
+        left = detail::checked(options.workers);
+        for (int i = left; i > 0; i--) {
+          r.go([this, &r, in, out] {
+            while (std::optional<T> v = r.recv(in))
+              if (std::invoke(pred, std::as_const(*v)) && !r.send(out, *std::move(v))) return;
+            if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) out.close();  // [mo:own]
+          });
+        }
+        return out;
+      }
+      std::unique_ptr<detail::stage<T>> before;
+      F pred;
+      stage_options options;
+      std::atomic<int> left{0};
+    };
+    return flow<T>(std::make_unique<here>(std::move(before).take(), std::move(self)));
+  }
+};
+
+/// The values that pred likes, in order when there is one worker.
+template <class F>
+[[nodiscard]] auto filter(F pred, const stage_options& options = {}) {
+  return filter_stage<F>{std::move(pred), options};
+}
+
+template <class F>
+struct for_each_stage {
+  F f;
+  stage_options options;
+
+  template <class T>
+  friend void operator|(flow<T> before, for_each_stage self) {
+    const std::unique_ptr<detail::stage<T>> stages = std::move(before).take();
+    detail::run r;  // ends before the stages do
+    const receiver<T> in = stages->start(r);
+    auto work = [&r, &in, &f = self.f] {
+      while (std::optional<T> v = r.recv(in)) std::invoke(f, *std::move(v));
+    };
+    for (int i = detail::checked(self.options.workers); i > 1; i--) r.go(work);
+    r.guarded(work);
+    r.wait();
+  }
+};
+
+/// The end: runs the pipeline and calls f(value) for each, the first worker here. Returns when all has ended; rethrows what a stage threw.
+/// Parks: yes.    Threads: any.    Allocates: channels and boxes.
+template <class F>
+[[nodiscard]] auto for_each(F f, const stage_options& options = {}) {
+  return for_each_stage<F>{std::move(f), options};
+}
+
+struct collect_stage {
+  template <class T>
+  friend std::vector<T> operator|(flow<T> before, collect_stage) {
+    std::vector<T> all;
+    std::move(before) | for_each([&all](T&& v) { all.push_back(std::move(v)); });
+    return all;
+  }
+};
+/// The end: runs the pipeline and gives all values.
+[[nodiscard]] inline collect_stage collect() { return {}; }
+
+}  // namespace weft::pipeline

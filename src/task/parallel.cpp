@@ -1,0 +1,18 @@
+// task/parallel.cpp: see <weft/parallel.hpp>: when a loop is cut in two.
+#include <weft/parallel.hpp>
+
+#include <weft/this_goroutine.hpp>
+
+#include "task/task.hpp"
+
+namespace weft::detail {
+
+bool split_wanted() noexcept {
+  poll();
+  const m* mp = self()->mp;
+  if (!mp || !mp->curg) return sched.idle_p_count.load(std::memory_order_relaxed) != 0;  // a part is a goroutine for an idle P
+  // A thief has taken what this P had, or it never had any.
+  return sched.procs.load(std::memory_order_relaxed) > 1 && !has_unstarted(mp->pp);
+}
+
+}  // namespace weft::detail
