@@ -49,6 +49,7 @@ const std::vector<workload> workloads = {
     {"fib", 27, 1, 90, fib, five_less, {}},
     {"select", 2'000'000, 4, many, select, a_tenth, {}},
     {"mutex", 10'000'000, 64, many, mutex, a_tenth, {}},
+    {"rwmutex", 10'000'000, 8, many, rwmutex, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},
     {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}},
     {"throw", 1'000'000, 1'024, many, throw_, a_tenth, {}},

@@ -2,17 +2,23 @@
 #pragma once
 
 #include <weft/async.hpp>
+#include <weft/barrier.hpp>
 #include <weft/blocking.hpp>
 #include <weft/call_c.hpp>
 #include <weft/chan.hpp>
+#include <weft/condition_variable.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
 #include <weft/init.hpp>
+#include <weft/latch.hpp>
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
+#include <weft/once.hpp>
 #include <weft/run.hpp>
 #include <weft/select.hpp>
+#include <weft/semaphore.hpp>
+#include <weft/shared_mutex.hpp>
 #include <weft/stats.hpp>
 #include <weft/this_goroutine.hpp>
 #include <weft/wait_group.hpp>

@@ -338,6 +338,29 @@ func mutex(n int) result {
 	return result{ops: count}
 }
 
+func rwmutex(n int) result {
+	const readers = 8
+	each := n / readers
+	var mu sync.RWMutex
+	var wg sync.WaitGroup
+	var sum atomic.Int64
+	value := 1
+	for range readers {
+		wg.Go(func() {
+			mine := 0
+			for range each {
+				mu.RLock()
+				mine += value
+				mu.RUnlock()
+			}
+			sum.Add(int64(mine))
+		})
+	}
+	wg.Wait()
+	check("sum", int(sum.Load()), each*readers)
+	return result{ops: each * readers}
+}
+
 func timers(n int) result {
 	late := make([]time.Duration, n)
 	random := splitmix(42)
@@ -502,6 +525,7 @@ var workloads = map[string]workload{
 	"fib":        {27, fib, func(n int) int { return n - 5 }}, // about a tenth of the calls
 	"select":     {2_000_000, selectFour, nil},
 	"mutex":      {10_000_000, mutex, nil},
+	"rwmutex":    {10_000_000, rwmutex, nil},
 	"timers":     {1_000_000, timers, nil},
 	"parked":     {1_000_000, parked, none}, // tasks left over would hide their memory
 	"hog":        {3_000, hog, none},
