@@ -6,6 +6,7 @@
 #include <weft/blocking.hpp>
 #include <weft/call_c.hpp>
 #include <weft/chan.hpp>
+#include <weft/concurrent_map.hpp>
 #include <weft/condition_variable.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>

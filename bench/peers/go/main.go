@@ -361,6 +361,36 @@ func rwmutex(n int) result {
 	return result{ops: each * readers}
 }
 
+// syncMap: 8 goroutines on 4,096 keys, all there: 9 of 10 operations load one, the tenth stores it.
+func syncMap(n int) result {
+	const goroutines, keys = 8, 4096
+	each := n / goroutines
+	var m sync.Map
+	for k := range keys {
+		m.Store(k, k)
+	}
+	var wg sync.WaitGroup
+	var wrong atomic.Int64
+	for i := range goroutines {
+		wg.Go(func() {
+			next := splitmix(uint64(i))
+			mine := 0
+			for k := range each {
+				key := int(next() % keys)
+				if k%10 == 9 {
+					m.Store(key, key+k/10*keys)
+				} else if v, ok := m.Load(key); !ok || v.(int)%keys != key {
+					mine++
+				}
+			}
+			wrong.Add(int64(mine))
+		})
+	}
+	wg.Wait()
+	check("number of values of other keys", int(wrong.Load()), 0)
+	return result{ops: each * goroutines}
+}
+
 func timers(n int) result {
 	late := make([]time.Duration, n)
 	random := splitmix(42)
@@ -526,6 +556,7 @@ var workloads = map[string]workload{
 	"select":     {2_000_000, selectFour, nil},
 	"mutex":      {10_000_000, mutex, nil},
 	"rwmutex":    {10_000_000, rwmutex, nil},
+	"map":        {10_000_000, syncMap, nil},
 	"timers":     {1_000_000, timers, nil},
 	"parked":     {1_000_000, parked, none}, // tasks left over would hide their memory
 	"hog":        {3_000, hog, none},
