@@ -16,6 +16,7 @@
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
 #include <weft/once.hpp>
+#include <weft/pool.hpp>
 #include <weft/run.hpp>
 #include <weft/select.hpp>
 #include <weft/semaphore.hpp>

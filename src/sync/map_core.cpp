@@ -205,8 +205,9 @@ void map_core::let_go(map_node* n) noexcept {
     case map_node::kind_t::table: delete static_cast<map_table*>(n); break;
     case map_node::kind_t::root: delete static_cast<map_root*>(n); break;
     case map_node::kind_t::entry:
-      // [mo:map.holders] acq_rel: the last one destroys what the others have finished reading.
-      if (n->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_entry_(static_cast<map_entry*>(n));
+      // [mo:map.holders] acq_rel: the last one destroys what the others have finished reading. Off the map nobody new takes hold
+      // of it, so the only holder need not say so.
+      if (n->holders.load(std::memory_order_acquire) == 1 || n->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_entry_(static_cast<map_entry*>(n));
       break;
   }
 }
