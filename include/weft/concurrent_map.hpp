@@ -3,7 +3,7 @@
 // under no lock, may call any method of the same map, and may park. Values are given out as copies: make V something that is cheap to copy, such
 // as a number or a std::shared_ptr, or read it in place with visit().
 // What is replaced or deleted is destroyed once no reader can be looking at it: some time later, in one of the next calls that
-// change the map (up to about 2,000 of them may wait for that), in flush(), or with the map.
+// change the map (up to about 1,000 of them may wait for that), in flush(), or with the map.
 #pragma once
 
 #include <cstddef>

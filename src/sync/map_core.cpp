@@ -6,14 +6,16 @@
 // clear() takes all mutexes and replaces all shards at once.
 #include <weft/detail/map_core.hpp>
 
-#include <algorithm>
 #include <utility>
+
+#include "lock/lock.hpp"
+#include "sync/thread_counts.hpp"
 
 namespace weft::detail {
 
 namespace {
 
-// So many changes of a shard pay for one barrier on all threads (some microseconds), and so many for looking whether it was enough.
+// So many removals pay for one barrier on all threads (some microseconds), and so many changes for looking whether it was enough.
 constexpr std::size_t enough_unlinked = 64;
 constexpr unsigned changes_between_looks = 16;
 
@@ -33,51 +35,46 @@ map_core::~map_core() {
       }
       delete t;
     }
-    destroy(s.unlinked);
-    destroy(s.waiting);
   }
   delete root;
+  destroy(take_all_unlinked());
 }
 
 bool map_core::put(const map_place& p, map_entry* with) {
-  map_node* dead = nullptr;
+  map_node* old = p.entry;
   {
     const std::lock_guard hold(p.shard->lock);
     map_shard& s = *p.shard;
     if (s.cleared) return false;
     if (!p.entry) {
       if (s.inserted.load(std::memory_order_relaxed) != p.inserted) return false;
-      insert(s, with);
-    } else if (s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) {
-      return false;
+      old = insert(s, with);
     } else {
+      if (s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) return false;
       p.table->slots[p.index].store(with, std::memory_order_release);  // [mo:map.slot]
-      unlink(s, p.entry);
     }
-    dead = collect(s);
   }
-  destroy(dead);
+  unlinked(old);
   return true;
 }
 
 bool map_core::take(const map_place& p) {
-  map_node* dead = nullptr;
   {
     const std::lock_guard hold(p.shard->lock);
     map_shard& s = *p.shard;
     if (s.cleared || s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) return false;
     p.table->slots[p.index].store(gone(), std::memory_order_release);  // [mo:map.slot]
     s.live.store(s.live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    unlink(s, p.entry);
-    dead = collect(s);
   }
-  destroy(dead);
+  unlinked(p.entry);
   return true;
 }
 
-void map_core::insert(map_shard& s, map_entry* e) {
+/// The table that has been replaced, if there was no room.
+map_table* map_core::insert(map_shard& s, map_entry* e) {
   map_table* t = s.table.load(std::memory_order_relaxed);
-  if (!t || (s.used + 1) * 2 > t->mask + 1) grow(s), t = s.table.load(std::memory_order_relaxed);
+  map_table* old = nullptr;
+  if (!t || (s.used + 1) * 2 > t->mask + 1) old = grow(s), t = s.table.load(std::memory_order_relaxed);
   std::size_t i = e->hash & t->mask;
   map_entry* there = nullptr;
   while ((there = t->slots[i].load(std::memory_order_relaxed)) != nullptr && there != gone()) i = (i + 1) & t->mask;
@@ -85,10 +82,11 @@ void map_core::insert(map_shard& s, map_entry* e) {
   s.live.store(s.live.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   t->slots[i].store(e, std::memory_order_release);  // [mo:map.slot]
   s.inserted.store(s.inserted.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // [mo:map.inserted]
+  return old;
 }
 
 // A quarter full afterwards, at most: room for as many again, and no trace of those that are gone.
-void map_core::grow(map_shard& s) {
+map_table* map_core::grow(map_shard& s) {
   std::size_t size = 8;
   const std::size_t live = s.live.load(std::memory_order_relaxed);
   while (size < (live + 1) * 4) size *= 2;
@@ -103,11 +101,15 @@ void map_core::grow(map_shard& s) {
   }
   s.used = live;
   s.table.store(t, std::memory_order_release);  // [mo:map.table]
-  if (old) unlink(s, old);
+  return old;
 }
 
 void map_core::clear() {
-  map_shard dead;  // collects what goes
+  map_node* dead = nullptr;
+  const auto add = [&dead](map_node* n) {
+    n->next_unlinked = dead;
+    dead = n;
+  };
   auto* fresh = new map_root;
   {
     const read_section section;
@@ -116,28 +118,26 @@ void map_core::clear() {
     if (!old->shards[0].cleared) {
       for (map_shard& s : old->shards) {
         s.cleared = true;
-        if (map_table* t = s.table.load(std::memory_order_relaxed)) {
-          for (std::size_t i = 0; i <= t->mask; i++) {
-            map_entry* e = t->slots[i].load(std::memory_order_relaxed);
-            if (e && e != gone()) unlink(dead, e);
-          }
-          unlink(dead, t);
+        map_table* t = s.table.load(std::memory_order_relaxed);
+        if (!t) continue;
+        for (std::size_t i = 0; i <= t->mask; i++) {
+          map_entry* e = t->slots[i].load(std::memory_order_relaxed);
+          if (e && e != gone()) add(e);
         }
-        take_unlinked(s, dead);
+        add(t);
       }
-      unlink(dead, old);
+      add(old);
       root_.store(fresh, std::memory_order_release);  // [mo:map.root]
       fresh = nullptr;
     }
     for (map_shard& s : old->shards) s.lock.unlock();
   }
   delete fresh;  // somebody else has cleared it, while we were about to
-  while (dead.unlinked) {
-    if (grace_is_over(ask_for_grace())) return destroy(std::exchange(dead.unlinked, nullptr));
-    const read_section section;  // somebody reads: with the next changes, then
-    map_shard& s = root_.load(std::memory_order_acquire)->shards[0];  // [mo:map.root]
-    const std::lock_guard hold(s.lock);
-    if (!s.cleared) take_unlinked(dead, s);
+  if (grace_is_over(ask_for_grace())) return destroy(dead);
+  while (dead) {  // somebody reads: with the next changes, then
+    map_node* n = dead;
+    dead = n->next_unlinked;
+    unlinked(n);
   }
 }
 
@@ -148,48 +148,52 @@ std::size_t map_core::size() const noexcept {
   return n;
 }
 
-void map_core::take_unlinked(map_shard& from, map_shard& to) noexcept {
-  for (map_node* list : {std::exchange(from.unlinked, nullptr), std::exchange(from.waiting, nullptr)}) {
-    while (list) {
-      map_node* n = list;
-      list = n->next_unlinked;
-      unlink(to, n);
+/// Called with each change, without a lock; n may be null. Destroys what waits no longer.
+void map_core::unlinked(map_node* n) noexcept {
+  unlinked_list& l = unlinked_[this_thread_counts()->number % lists_count];
+  lock_word(l.lock);
+  if (n) {
+    n->next_unlinked = l.first;
+    l.first = n;
+    l.count++;
+  }
+  if (!l.waiting && l.count >= enough_unlinked) {
+    l.waiting = std::exchange(l.first, nullptr);
+    l.count = 0;
+    l.grace = ask_for_grace();
+  }
+  const std::uint64_t grace = l.waiting && ++l.changes % changes_between_looks == 0 ? l.grace : 0;
+  unlock_word(l.lock);
+  if (grace == 0 || !grace_is_over(grace)) return;
+  lock_word(l.lock);
+  map_node* dead = l.grace == grace ? std::exchange(l.waiting, nullptr) : nullptr;
+  unlock_word(l.lock);
+  destroy(dead);
+}
+
+map_node* map_core::take_all_unlinked() noexcept {
+  map_node* all = nullptr;
+  for (unlinked_list& l : unlinked_) {
+    lock_word(l.lock);
+    map_node* lists[] = {std::exchange(l.first, nullptr), std::exchange(l.waiting, nullptr)};
+    l.count = 0;
+    unlock_word(l.lock);
+    for (map_node* list : lists) {
+      while (list) {
+        map_node* n = list;
+        list = n->next_unlinked;
+        n->next_unlinked = all;
+        all = n;
+      }
     }
   }
-  from.unlinked_count = 0;
-}
-
-void map_core::unlink(map_shard& s, map_node* n) noexcept {
-  n->next_unlinked = s.unlinked;
-  s.unlinked = n;
-  s.unlinked_count++;
-}
-
-/// Called with each change; those that may be destroyed now, by whom holds no lock.
-map_node* map_core::collect(map_shard& s) noexcept {
-  map_node* dead = nullptr;
-  if (s.waiting && ++s.changes % changes_between_looks == 0 && grace_is_over(s.grace)) dead = std::exchange(s.waiting, nullptr);
-  if (!s.waiting && s.unlinked_count >= enough_unlinked) {
-    s.waiting = std::exchange(s.unlinked, nullptr);
-    s.unlinked_count = 0;
-    s.grace = ask_for_grace();
-  }
-  return dead;
+  return all;
 }
 
 void map_core::flush() {
-  map_shard dead;
-  std::uint64_t grace = 0;
-  {
-    const read_section section;
-    for (map_shard& s : root_.load(std::memory_order_acquire)->shards) {  // [mo:map.root]
-      const std::lock_guard hold(s.lock);
-      if (!s.cleared) take_unlinked(s, dead);  // else it has gone to the newer one
-    }
-    grace = ask_for_grace();
-  }
-  if (dead.unlinked) wait_for_grace(grace);
-  destroy(dead.unlinked);
+  map_node* dead = take_all_unlinked();
+  if (dead) wait_for_grace(ask_for_grace());
+  destroy(dead);
 }
 
 void map_core::destroy(map_node* list) noexcept {

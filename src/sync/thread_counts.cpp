@@ -12,6 +12,7 @@ namespace weft {
 namespace {
 
 atomic<thread_counts*> all{nullptr};
+atomic<unsigned> made{0};
 
 // Hands a thread's counters on when it ends.
 struct keeper {
@@ -40,6 +41,7 @@ thread_counts* adopt_thread_counts() noexcept {
     void* memory = std::aligned_alloc(alignof(thread_counts), sizeof(thread_counts));
     if (!memory) fatal("out of memory");
     c = ::new (memory) thread_counts;
+    c->number = made.fetch_add(1, std::memory_order_relaxed);
     c->next = all.load(std::memory_order_relaxed);
     // [mo:thread_counts] release, pairs with the acquire in all_thread_counts(). seq_cst by way of the exchange: its first
     // addition comes after it, so who sums up sees the block or the thread sees the flag, as for any other addition.

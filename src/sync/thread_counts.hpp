@@ -24,6 +24,7 @@ struct alignas(64) thread_counts {
   atomic<std::uint64_t> left[2] = {};
   thread_counts* next = nullptr;           // of all there are: never freed, but handed on, sums and all, when its thread ends
   atomic<bool> taken{true};
+  unsigned number = 0;                     // of the block, from 0: to spread threads over lists
   alignas(64) atomic<std::int32_t> readers[slots] = {};  // shared_mutex: by the lock's slot
 };
 

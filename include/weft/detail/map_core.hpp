@@ -16,7 +16,7 @@
 
 namespace weft::detail {
 
-/// What is unlinked goes to its shard's list, to be destroyed when no reader can be looking at it.
+/// What is unlinked goes to a list of the map's, to be destroyed when no reader can be looking at it.
 struct map_node {
   map_node* next_unlinked = nullptr;
   enum class kind_t : std::uint8_t { entry, table, root } kind;
@@ -44,11 +44,6 @@ struct alignas(64) map_shard {
   std::size_t used = 0;                    // slots that hold or held an entry
   std::atomic<std::size_t> live{0};
   bool cleared = false;                    // a newer root has taken its place
-  map_node* unlinked = nullptr;            // since the last grace period was asked for,
-  std::size_t unlinked_count = 0;
-  map_node* waiting = nullptr;             // and those that wait for its end
-  std::uint64_t grace = 0;
-  unsigned changes = 0;
 };
 
 struct map_root : map_node {
@@ -110,15 +105,26 @@ class WEFT_API map_core {
 
  private:
   static map_entry* gone() noexcept { return reinterpret_cast<map_entry*>(std::uintptr_t{1}); }  // where an entry was
-  void insert(map_shard& s, map_entry* e);
-  void grow(map_shard& s);
-  static void unlink(map_shard& s, map_node* n) noexcept;
-  static void take_unlinked(map_shard& from, map_shard& to) noexcept;
-  static map_node* collect(map_shard& s) noexcept;
+  // Several lists, so that what one thread takes out is mostly destroyed by the same, whose cache has it.
+  struct alignas(64) unlinked_list {
+    std::atomic<std::uint32_t> lock{0};
+    unsigned changes = 0;
+    std::size_t count = 0;
+    map_node* first = nullptr;    // unlinked since the last grace period was asked for,
+    map_node* waiting = nullptr;  // and those that wait for its end
+    std::uint64_t grace = 0;
+  };
+  static constexpr unsigned lists_count = 8;
+
+  [[nodiscard]] static map_table* insert(map_shard& s, map_entry* e);
+  [[nodiscard]] static map_table* grow(map_shard& s);
+  void unlinked(map_node* n) noexcept;
+  [[nodiscard]] map_node* take_all_unlinked() noexcept;
   void destroy(map_node* list) noexcept;
   void let_go(map_node* n) noexcept;
 
   std::atomic<map_root*> root_;
+  unlinked_list unlinked_[lists_count];
   void (*destroy_entry_)(map_entry*) noexcept;
 };
 
