@@ -31,7 +31,7 @@ class WEFT_API barrier_core {
   /// `drop`: one fewer from the next phase on. More than are missing: throws panic.
   [[nodiscard]] arrival arrive(std::ptrdiff_t n, bool drop);
   void open() noexcept;
-  [[nodiscard]] wait_end wait(std::uint64_t phase, const wait_limit& limit) noexcept;
+  [[nodiscard]] wait_end wait(std::uint64_t phase, const wait_limit& limit);
 
  private:
   waiters_core core_;

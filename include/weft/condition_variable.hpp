@@ -78,7 +78,8 @@ class condition_variable {
     waiting me(core_);  // before the lock is free, or a notification could be missed
     lock.unlock();
     const detail::wait_end end = me.wait(limit);
-    lock.lock();
+    lock.lock();  // as whoever unwinds from here expects it to be
+    if (WEFT_UNLIKELY(end != detail::wait_end::woken)) detail::end_of_vain_wait();
     return end;
   }
   // One place in the queue, taken when it is made.

@@ -47,7 +47,7 @@ class latch {
   }
 
  private:
-  [[nodiscard]] WEFT_API detail::wait_end wait_until_limit(const detail::wait_limit& limit) const noexcept;
+  [[nodiscard]] WEFT_API detail::wait_end wait_until_limit(const detail::wait_limit& limit) const;
 
   mutable detail::waiters_core core_;
   std::ptrdiff_t count_;  // guarded by core_.lock

@@ -46,7 +46,7 @@ class semaphore {
 
  private:
   struct waiter;
-  [[nodiscard]] WEFT_API detail::wait_end acquire_until(std::ptrdiff_t n, const detail::wait_limit& limit) noexcept;
+  [[nodiscard]] WEFT_API detail::wait_end acquire_until(std::ptrdiff_t n, const detail::wait_limit& limit);
   void grant(void* woken) noexcept;
 
   detail::waiters_core core_;

@@ -35,7 +35,7 @@ void barrier_core::open() noexcept {
   woken.inject_all();
 }
 
-wait_end barrier_core::wait(std::uint64_t phase, const wait_limit& limit) noexcept {
+wait_end barrier_core::wait(std::uint64_t phase, const wait_limit& limit) {
   lock_word(core_.lock);
   wait_end end = wait_end::woken;
   if (phase_ == phase) {
@@ -44,6 +44,7 @@ wait_end barrier_core::wait(std::uint64_t phase, const wait_limit& limit) noexce
     if (end == wait_end::woken) return end;
   }
   unlock_word(core_.lock);
+  if (end != wait_end::woken) unwind_if_due();
   return end;
 }
 

@@ -30,7 +30,7 @@ bool latch::try_wait() const noexcept {
   return open;
 }
 
-wait_end latch::wait_until_limit(const detail::wait_limit& limit) const noexcept {
+wait_end latch::wait_until_limit(const detail::wait_limit& limit) const {
   lock_word(core_.lock);
   wait_end end = wait_end::woken;
   if (count_ != 0) {
@@ -39,6 +39,7 @@ wait_end latch::wait_until_limit(const detail::wait_limit& limit) const noexcept
     if (end == wait_end::woken) return end;
   }
   unlock_word(core_.lock);
+  if (end != wait_end::woken) unwind_if_due();
   return end;
 }
 

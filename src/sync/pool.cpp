@@ -150,7 +150,8 @@ pool_core::~pool_core() {
 
 pool_core::local& pool_core::mine() const noexcept {
   const m* mp = self()->mp;
-  return locals_[mp && mp->pp ? static_cast<std::size_t>(mp->pp->id) & (locals_count_ - 1) : 0];
+  const p* pp = mp ? +mp->pp : nullptr;  // read once: it may be taken away
+  return locals_[pp ? static_cast<std::size_t>(pp->id) & (locals_count_ - 1) : 0];
 }
 
 void pool_core::put(void* item) {

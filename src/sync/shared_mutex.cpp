@@ -140,9 +140,9 @@ struct shared_mutex_impl {
   }
 
   // Parks in the list, which gives the guard back.
-  static wait_end wait(shared_mutex& m, std::uint64_t s, waiter& me, wait_reason why, const wait_limit& limit) noexcept {
+  static wait_end wait(shared_mutex& m, std::uint64_t s, waiter& me, wait_reason why, const wait_limit& limit) {
     parked_state p{&m, s | waiting};
-    if (limit.none()) {
+    if (!me.contested) {
       park_anyone(me.gp, &commit_give_guard, &p, why);
       return wait_end::woken;
     }
@@ -159,13 +159,14 @@ struct shared_mutex_impl {
     }
     give_guard(m, s);
     woken.inject_all();
+    unwind_if_due();
     return end;
   }
 
   static waiter* fill(waiter& me, bool writes, const wait_limit& limit) noexcept {
     me.gp = current_or_thread();
     me.writes = writes;
-    me.contested = !limit.none();
+    me.contested = needs_contest(limit);
     if (me.contested) begin_contest(me.gp);
     return &me;
   }

@@ -13,4 +13,6 @@ void destroyed_in_use(const char* what) noexcept {
   if (sched.running.load(std::memory_order_relaxed) && !sched.ending.load(std::memory_order_relaxed)) fatal(std::string("sync: destroyed while somebody waits: ") + what);
 }
 
+void end_of_vain_wait() { unwind_if_due(); }
+
 }  // namespace weft::detail

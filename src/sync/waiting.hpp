@@ -5,6 +5,7 @@
 
 #include "goroutine/sudog.hpp"
 #include "sched/park_until.hpp"
+#include "sched/unwind.hpp"
 
 namespace weft::detail {
 
@@ -13,11 +14,14 @@ inline bool commit_unlock_word(g* gp) noexcept {
   return true;
 }
 
+/// Whether others than those that wake it may end a wait: the end of the world can, where goroutines are unwound.
+[[nodiscard]] inline bool needs_contest(const wait_limit& limit) noexcept { return !limit.none() || world_unwinds(); }
+
 /// The caller holds `lock` and has put `me` into the list: waits there. Woken: `me` is off the list and the lock is not held; it
-/// may be gone. Otherwise `me` is off the list and the lock is held again.
+/// may be gone. Otherwise `me` is off the list and the lock is held again; when that is free, unwind_if_due().
 [[nodiscard]] inline wait_end wait_in_place(atomic<std::uint32_t>& lock, wait_list& list, sudog& me, wait_reason why, const wait_limit& limit) noexcept {
   me.gp = current_or_thread();
-  me.contested = !limit.none();
+  me.contested = needs_contest(limit);
   if (!me.contested) {
     park_anyone(me.gp, &commit_unlock_word, &lock, why);
     return wait_end::woken;

@@ -31,7 +31,7 @@ bool semaphore::try_acquire(std::ptrdiff_t n) noexcept {
   return got;
 }
 
-wait_end semaphore::acquire_until(std::ptrdiff_t n, const detail::wait_limit& limit) noexcept {
+wait_end semaphore::acquire_until(std::ptrdiff_t n, const detail::wait_limit& limit) {
   lock_word(core_.lock);
   if (!core_.list.first && permits_ >= n) {
     permits_ -= n;
@@ -46,6 +46,7 @@ wait_end semaphore::acquire_until(std::ptrdiff_t n, const detail::wait_limit& li
   grant(&woken);  // to those that queued behind this one
   unlock_word(core_.lock);
   woken.inject_all();
+  unwind_if_due();
   return end;
 }
 

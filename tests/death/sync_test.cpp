@@ -1,7 +1,9 @@
 // sync_test.cpp: misuse of shared_mutex and others, and deadlocks in them: the text, the states, status 2.
 // weft-test: emulated=0
+#include <atomic>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <string>
 
@@ -134,4 +136,47 @@ WEFT_CHILD(leave_waiters_behind) {
 TEST(destruction, of_what_somebody_waits_on_ends_the_process) {
   expect_fatal("destroy_in_use", "sync: destroyed while somebody waits: weft::latch");
   EXPECT_TRUE(ended_with(child("leave_waiters_behind"), 3)) << "static ones end after run(), when nobody waits any more";
+}
+
+// At the end of a run() that unwinds, who waits here is unwound like any other, and holds what its frames believe it holds.
+TEST(sync, waits_end_when_the_world_is_unwound) {
+  weft::latch l(1);
+  weft::barrier b(2);
+  weft::semaphore s(0);
+  weft::condition_variable c;
+  weft::shared_mutex written;
+  weft::mutex m;
+  std::atomic<int> waiting{0}, unwound{0};
+  const int status = weft::run(
+      [&] {
+        written.lock();
+        const auto wait = [&](auto f) {
+          weft::go([&, f] {
+            const weft::defer d([&] { ++unwound; });
+            ++waiting;
+            f();
+            ADD_FAILURE() << "went on";
+          });
+        };
+        wait([&] { l.wait(); });
+        wait([&] { b.arrive_and_wait(); });
+        wait([&] { s.acquire(); });
+        wait([&] {
+          const std::lock_guard hold(m);
+          c.wait(m);
+        });
+        wait([&] { const std::lock_guard hold(written); });
+        wait([&] { const std::shared_lock hold(written); });
+        EXPECT_TRUE(eventually([&] { return waiting == 6; }));
+        weft::this_goroutine::sleep_for(10ms);
+        return 4;
+      },
+      {.at_exit = weft::at_exit_policy::unwind});
+  EXPECT_EQ(status, 4);
+  EXPECT_EQ(unwound, 6);
+  EXPECT_TRUE(m.try_lock());
+  m.unlock();
+  written.unlock();
+  EXPECT_TRUE(written.try_lock());
+  written.unlock();
 }

@@ -13,6 +13,9 @@ namespace weft::detail {
 /// has returned wait for nothing any more.
 WEFT_API WEFT_COLD void destroyed_in_use(const char* what) noexcept;
 
+/// After a wait that nobody's notification has ended: the goroutine ends here when its turn has come (at_exit::unwind).
+WEFT_API void end_of_vain_wait();
+
 struct waiters_core {
   std::atomic<std::uint32_t> lock{0};
   wait_list list;  // guarded by lock

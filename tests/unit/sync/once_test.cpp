@@ -109,6 +109,24 @@ WEFT_TEST(once_func, lets_go_of_what_it_captured_after_the_call) {
   EXPECT_TRUE(seen_too.expired());
 }
 
+// ONCE-06
+WEFT_TEST(once_func, is_over_when_the_goroutine_ends_in_it) {
+  int calls = 0;
+  const auto f = weft::once_func([&] {
+    ++calls;
+    weft::this_goroutine::exit();
+  });
+  weft::wait_group done;
+  done.go([&] {
+    const weft::defer d([&] { EXPECT_EQ(calls, 1); });
+    f();
+    ADD_FAILURE() << "went on";
+  });
+  done.wait();
+  EXPECT_THROW(f(), weft::panic);
+  EXPECT_EQ(calls, 1);
+}
+
 // Design D7
 WEFT_TEST(once, is_for_threads_too) {
   weft::once o;
