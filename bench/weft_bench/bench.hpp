@@ -28,6 +28,9 @@ result sieve(long n);
 result select(long n);
 result mutex(long n);
 
+result rwmutex(long n);  // shared.cpp
+result map(long n);
+
 result spawn(long n);  // trees.cpp
 result spawn_tree(long n);
 result skynet(long n);

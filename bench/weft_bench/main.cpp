@@ -50,6 +50,8 @@ const std::vector<workload> workloads = {
     {"parallel_for", 10'000'000, 1, 10'000'000'000, parallel_for, a_tenth, {}},
     {"select", 2'000'000, 4, many, select, a_tenth, {}},
     {"mutex", 10'000'000, 64, many, mutex, a_tenth, {}},
+    {"rwmutex", 10'000'000, 8, many, rwmutex, a_tenth, {}},
+    {"map", 10'000'000, 80, many, map, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},
     {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}},
     {"throw", 1'000'000, 1'024, many, throw_, a_tenth, {}},

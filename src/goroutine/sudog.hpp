@@ -47,20 +47,25 @@ inline void remove(wait_list& l, sudog* s) noexcept {
   s->queued = false;
 }
 
+/// Takes the first off the list, which has one, if it is still to be woken; else null. Under the list's lock.
+inline sudog* dequeue_first(wait_list& l) noexcept {
+  sudog* s = l.first;
+  remove(l, s);
+  // [mo:claim] acq_rel, pairs with the other wakers' exchange: exactly one of them wakes the goroutine. A loser leaves it
+  // alone: the goroutine itself may be gone on as soon as the list's lock is free.
+  if (s->contested) {
+    if (s->gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) return nullptr;
+    s->served = true;
+  }
+  return s;
+}
+
 /// The first who is still to be woken, off the list; null when there is none. Under the list's lock.
 inline sudog* dequeue(wait_list& l) noexcept {
-  for (;;) {
-    sudog* s = l.first;
-    if (!s) return nullptr;
-    remove(l, s);
-    // [mo:claim] acq_rel, pairs with the other wakers' exchange: exactly one of them wakes the goroutine. A loser leaves it
-    // alone: the goroutine itself may be gone on as soon as the list's lock is free.
-    if (s->contested) {
-      if (s->gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) continue;
-      s->served = true;
-    }
-    return s;
+  while (l.first) {
+    if (sudog* s = dequeue_first(l)) return s;
   }
+  return nullptr;
 }
 
 }  // namespace weft::detail

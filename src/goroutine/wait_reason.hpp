@@ -18,6 +18,12 @@ enum class wait_reason : std::uint8_t {
   io_wait,
   mutex_lock,
   wait_group_wait,
+  rwmutex_rlock,
+  rwmutex_lock,
+  cond_wait,
+  semaphore_acquire,
+  latch_wait,
+  barrier_wait,
   join,
   sequence,
   stopped,
@@ -36,6 +42,12 @@ inline std::string_view to_string(wait_reason r) noexcept {
     case wait_reason::io_wait: return "IO wait";
     case wait_reason::mutex_lock: return "sync.Mutex.Lock";
     case wait_reason::wait_group_wait: return "sync.WaitGroup.Wait";
+    case wait_reason::rwmutex_rlock: return "sync.RWMutex.RLock";
+    case wait_reason::rwmutex_lock: return "sync.RWMutex.Lock";
+    case wait_reason::cond_wait: return "sync.Cond.Wait";
+    case wait_reason::semaphore_acquire: return "semaphore";
+    case wait_reason::latch_wait: return "latch";
+    case wait_reason::barrier_wait: return "barrier";
     case wait_reason::join: return "join";
     case wait_reason::sequence: return "sequence";
     case wait_reason::stopped: return "stopped";

@@ -10,11 +10,13 @@ namespace weft {
 
 struct m;
 struct g;
+struct thread_counts;
 
 struct thread_state {
   m* mp;                // the M that this thread is, or null: a thread that weft did not make
   std::uint32_t locks;  // runtime locks held; a goroutine may not park with any ("schedule: holding locks")
   std::uint32_t ranks;  // which, with WEFT_SLOW_CHECKS
+  thread_counts* counts;  // sync/thread_counts.hpp; null until it is needed
 };
 
 extern "C" {

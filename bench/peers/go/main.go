@@ -383,6 +383,59 @@ func mutex(n int) result {
 	return result{ops: count}
 }
 
+func rwmutex(n int) result {
+	const readers = 8
+	each := n / readers
+	var mu sync.RWMutex
+	var wg sync.WaitGroup
+	var sum atomic.Int64
+	value := 1
+	for range readers {
+		wg.Go(func() {
+			mine := 0
+			for range each {
+				mu.RLock()
+				mine += value
+				mu.RUnlock()
+			}
+			sum.Add(int64(mine))
+		})
+	}
+	wg.Wait()
+	check("sum", int(sum.Load()), each*readers)
+	return result{ops: each * readers}
+}
+
+// syncMap: 8 goroutines on 4,096 keys, all there: 9 of 10 operations load one, the tenth stores it.
+func syncMap(n int) result {
+	const goroutines, keys = 8, 4096
+	each := n / goroutines
+	var m sync.Map
+	for k := range keys {
+		m.Store(k, k)
+	}
+	var wg sync.WaitGroup
+	var wrong atomic.Int64
+	for i := range goroutines {
+		wg.Go(func() {
+			next := splitmix(uint64(i))
+			mine := 0
+			for k := range each {
+				key := int(next() % keys)
+				if k%10 == 9 {
+					m.Store(key, key+k/10*keys)
+				} else if v, ok := m.Load(key); !ok || v.(int)%keys != key {
+					mine++
+				}
+			}
+			wrong.Add(int64(mine))
+		})
+	}
+	wg.Wait()
+	check("number of values of other keys", int(wrong.Load()), 0)
+	return result{ops: each * goroutines}
+}
+
 func timers(n int) result {
 	late := make([]time.Duration, n)
 	random := splitmix(42)
@@ -552,6 +605,8 @@ var workloads = map[string]workload{
 	"parked":       {1_000_000, parked, none}, // tasks left over would hide their memory
 	"hog":          {3_000, hog, none},
 	"syscall":      {6_400, blockingCalls, nil},
+	"rwmutex":      {10_000_000, rwmutex, nil},
+	"map":          {10_000_000, syncMap, nil},
 }
 
 var params = map[string]string{}

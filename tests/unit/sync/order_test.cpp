@@ -1,6 +1,8 @@
 // order_test.cpp: the order in which primitives wake who waits, at procs 1. Go shows it, so weft copies it exactly.
 // weft-test: procs=1 chaos=0
 #include <mutex>
+#include <shared_mutex>
+#include <string>
 #include <vector>
 
 #include "support/support.hpp"
@@ -82,4 +84,43 @@ WEFT_TEST(order, of_waiters_of_a_wait_group) {
   group.done();
   done.wait();
   EXPECT_EQ(ran, (ints{5, 0, 1, 2, 3, 4}));
+}
+
+// COND-06. Each is made ready by itself: the last one takes the "next" slot.
+WEFT_TEST(order, of_waiters_woken_by_notify_all) {
+  ints ran;
+  weft::mutex m;
+  weft::condition_variable c;
+  weft::wait_group done;
+  start_blocked(done, 6, [&](int i) {
+    std::unique_lock hold(m);
+    c.wait(hold);
+    ran.push_back(i);
+  });
+  c.notify_all();
+  done.wait();
+  EXPECT_EQ(ran, (ints{5, 0, 1, 2, 3, 4}));
+}
+
+// RWMUTEX-05: w1 r0 r1 w2 r3 wait for a reader. When w1 leaves, all readers that wait get in before w2.
+WEFT_TEST(order, of_writers_and_readers) {
+  std::vector<std::string> ran;
+  weft::shared_mutex m;
+  m.lock_shared();
+  weft::wait_group done;
+  for (const char* who : {"w1", "r0", "r1", "w2", "r3"}) {
+    done.go([&, who] {
+      if (*who == 'w') {
+        const std::lock_guard hold(m);
+        ran.push_back(who);
+      } else {
+        const std::shared_lock hold(m);
+        ran.push_back(who);
+      }
+    });
+    weft::this_goroutine::yield();
+  }
+  m.unlock_shared();
+  done.wait();
+  EXPECT_EQ(ran, (std::vector<std::string>{"w1", "r0", "r1", "r3", "w2"}));
 }

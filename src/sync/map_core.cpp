@@ -1,0 +1,238 @@
+// sync/map_core.cpp: see <weft/detail/map_core.hpp>.
+//
+// Linearizable: a reader's answer is that of the moment in which it loads a slot, or, from a table that has been replaced
+// since it began, of the moment of that replacement. A key that a reader misses, because it is taken from a slot that the reader has not
+// come to and put into one that it has passed, was absent in between. A writer's moment is its store, under the mutex.
+// clear() takes all mutexes and replaces all shards at once.
+#include <weft/detail/map_core.hpp>
+
+#include <utility>
+
+#include "lock/lock.hpp"
+#include "sync/thread_counts.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+// So many removals pay for one barrier on all threads (some microseconds), and so many changes for looking whether it was enough.
+constexpr std::size_t enough_unlinked = 64;
+constexpr unsigned changes_between_looks = 16;
+
+}  // namespace
+
+map_table::map_table(std::size_t size) : map_node(kind_t::table), mask(size - 1), slots(new std::atomic<map_entry*>[size]()) {}
+
+map_core::map_core(void (*destroy_entry)(map_entry*) noexcept) : root_(new map_root), destroy_entry_(destroy_entry) {}
+
+map_core::~map_core() {
+  map_root* root = root_.load(std::memory_order_relaxed);
+  for (map_shard& s : root->shards) {
+    if (map_table* t = s.table.load(std::memory_order_relaxed)) {
+      for (std::size_t i = 0; i <= t->mask; i++) {
+        map_entry* e = t->slots[i].load(std::memory_order_relaxed);
+        if (e && e != gone()) let_go(e);
+      }
+      delete t;
+    }
+  }
+  delete root;
+  destroy(take_all_unlinked());
+}
+
+bool map_core::put(const map_place& p, map_entry* with) {
+  map_node* old = p.entry;
+  {
+    const std::lock_guard hold(p.shard->lock);
+    map_shard& s = *p.shard;
+    if (s.cleared) return false;
+    if (!p.entry) {
+      if (s.inserted.load(std::memory_order_relaxed) != p.inserted) return false;
+      old = insert(s, with);
+    } else {
+      if (s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) return false;
+      p.table->slots[p.index].store(with, std::memory_order_release);  // [mo:map.slot]
+    }
+  }
+  unlinked(old);
+  return true;
+}
+
+bool map_core::take(const map_place& p) {
+  {
+    const std::lock_guard hold(p.shard->lock);
+    map_shard& s = *p.shard;
+    if (s.cleared || s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) return false;
+    p.table->slots[p.index].store(gone(), std::memory_order_release);  // [mo:map.slot]
+    s.live.store(s.live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  }
+  unlinked(p.entry);
+  return true;
+}
+
+/// The table that has been replaced, if there was no room.
+map_table* map_core::insert(map_shard& s, map_entry* e) {
+  map_table* t = s.table.load(std::memory_order_relaxed);
+  map_table* old = nullptr;
+  if (!t || (s.used + 1) * 2 > t->mask + 1) old = grow(s), t = s.table.load(std::memory_order_relaxed);
+  std::size_t i = e->hash & t->mask;
+  map_entry* there = nullptr;
+  while ((there = t->slots[i].load(std::memory_order_relaxed)) != nullptr && there != gone()) i = (i + 1) & t->mask;
+  s.used += there == nullptr;
+  s.live.store(s.live.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  t->slots[i].store(e, std::memory_order_release);  // [mo:map.slot]
+  s.inserted.store(s.inserted.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // [mo:map.inserted]
+  return old;
+}
+
+// A quarter full afterwards, at most: room for as many again, and no trace of those that are gone.
+map_table* map_core::grow(map_shard& s) {
+  std::size_t size = 8;
+  const std::size_t live = s.live.load(std::memory_order_relaxed);
+  while (size < (live + 1) * 4) size *= 2;
+  auto* t = new map_table(size);
+  map_table* old = s.table.load(std::memory_order_relaxed);
+  for (std::size_t k = 0; old && k <= old->mask; k++) {
+    map_entry* e = old->slots[k].load(std::memory_order_relaxed);
+    if (!e || e == gone()) continue;
+    std::size_t i = e->hash & t->mask;
+    while (t->slots[i].load(std::memory_order_relaxed)) i = (i + 1) & t->mask;
+    t->slots[i].store(e, std::memory_order_relaxed);
+  }
+  s.used = live;
+  s.table.store(t, std::memory_order_release);  // [mo:map.table]
+  return old;
+}
+
+void map_core::clear() {
+  map_node* dead = nullptr;
+  const auto add = [&dead](map_node* n) {
+    n->next_unlinked = dead;
+    dead = n;
+  };
+  auto* fresh = new map_root;
+  {
+    const read_section section;
+    map_root* old = root_.load(std::memory_order_acquire);  // [mo:map.root]
+    for (map_shard& s : old->shards) s.lock.lock();
+    if (!old->shards[0].cleared) {
+      for (map_shard& s : old->shards) {
+        s.cleared = true;
+        map_table* t = s.table.load(std::memory_order_relaxed);
+        if (!t) continue;
+        for (std::size_t i = 0; i <= t->mask; i++) {
+          map_entry* e = t->slots[i].load(std::memory_order_relaxed);
+          if (e && e != gone()) add(e);
+        }
+        add(t);
+      }
+      add(old);
+      root_.store(fresh, std::memory_order_release);  // [mo:map.root]
+      fresh = nullptr;
+    }
+    for (map_shard& s : old->shards) s.lock.unlock();
+  }
+  delete fresh;  // somebody else has cleared it, while we were about to
+  if (grace_is_over(ask_for_grace())) return destroy(dead);
+  while (dead) {  // somebody reads: with the next changes, then
+    map_node* n = dead;
+    dead = n->next_unlinked;
+    unlinked(n);
+  }
+}
+
+std::size_t map_core::size() const noexcept {
+  const read_section section;
+  std::size_t n = 0;
+  for (const map_shard& s : root_.load(std::memory_order_acquire)->shards) n += s.live.load(std::memory_order_relaxed);  // [mo:map.root]
+  return n;
+}
+
+/// Called with each change, without a lock; n may be null. Destroys what waits no longer.
+void map_core::unlinked(map_node* n) noexcept {
+  unlinked_list& l = unlinked_[this_thread_counts()->number % lists_count];
+  lock_word(l.lock);
+  if (n) {
+    n->next_unlinked = l.first;
+    l.first = n;
+    l.count++;
+  }
+  if (!l.waiting && l.count >= enough_unlinked) {
+    l.waiting = std::exchange(l.first, nullptr);
+    l.count = 0;
+    l.grace = ask_for_grace();
+  }
+  const std::uint64_t grace = l.waiting && ++l.changes % changes_between_looks == 0 ? l.grace : 0;
+  unlock_word(l.lock);
+  if (grace == 0 || !grace_is_over(grace)) return;
+  lock_word(l.lock);
+  map_node* dead = l.grace == grace ? std::exchange(l.waiting, nullptr) : nullptr;
+  unlock_word(l.lock);
+  destroy(dead);
+}
+
+map_node* map_core::take_all_unlinked() noexcept {
+  map_node* all = nullptr;
+  for (unlinked_list& l : unlinked_) {
+    lock_word(l.lock);
+    map_node* lists[] = {std::exchange(l.first, nullptr), std::exchange(l.waiting, nullptr)};
+    l.count = 0;
+    unlock_word(l.lock);
+    for (map_node* list : lists) {
+      while (list) {
+        map_node* n = list;
+        list = n->next_unlinked;
+        n->next_unlinked = all;
+        all = n;
+      }
+    }
+  }
+  return all;
+}
+
+void map_core::flush() {
+  map_node* dead = take_all_unlinked();
+  if (dead) wait_for_grace(ask_for_grace());
+  destroy(dead);
+}
+
+void map_core::destroy(map_node* list) noexcept {
+  while (list) {
+    map_node* n = list;
+    list = n->next_unlinked;
+    let_go(n);
+  }
+}
+
+void map_core::let_go(map_node* n) noexcept {
+  switch (n->kind) {
+    case map_node::kind_t::table: delete static_cast<map_table*>(n); break;
+    case map_node::kind_t::root: delete static_cast<map_root*>(n); break;
+    case map_node::kind_t::entry:
+      // [mo:map.holders] acq_rel: the last one destroys what the others have finished reading. Off the map nobody new takes hold
+      // of it, so the only holder need not say so.
+      if (n->holders.load(std::memory_order_acquire) == 1 || n->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_entry_(static_cast<map_entry*>(n));
+      break;
+  }
+}
+
+map_core::snapshot::snapshot(map_core& m, unsigned shard) : map_(m) {
+  const read_section section;
+  map_shard& s = m.root_.load(std::memory_order_acquire)->shards[shard];  // [mo:map.root]
+  const std::lock_guard hold(s.lock);
+  map_table* t = s.table.load(std::memory_order_relaxed);
+  if (!t || s.cleared) return;
+  entries.reserve(s.live.load(std::memory_order_relaxed));
+  for (std::size_t i = 0; i <= t->mask; i++) {
+    map_entry* e = t->slots[i].load(std::memory_order_relaxed);
+    if (!e || e == gone()) continue;
+    e->holders.fetch_add(1, std::memory_order_relaxed);  // [mo:map.holders] the map still holds it
+    entries.push_back(e);
+  }
+}
+
+map_core::snapshot::~snapshot() {
+  for (map_entry* e : entries) map_.let_go(e);
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,272 @@
+// condition_variable_test.cpp: waiting for a change.
+#include <atomic>
+#include <mutex>
+#include <shared_mutex>
+#include <type_traits>
+#include <vector>
+
+#include "support/support.hpp"
+
+using namespace weft::test;
+
+// COND-07
+static_assert(!std::is_copy_constructible_v<weft::condition_variable> && !std::is_move_constructible_v<weft::condition_variable>);
+
+namespace {
+/// Counts who waits: a waiter has its place in the queue before the mutex is free again.
+struct waiters {
+  weft::mutex m;
+  weft::condition_variable c;
+  int waiting = 0;
+  [[nodiscard]] bool are(int n) {
+    return eventually([&] {
+      const std::lock_guard hold(m);
+      return waiting == n;
+    });
+  }
+};
+}  // namespace
+
+// COND-01, COND-05
+WEFT_TEST(condition_variable, one_notification_wakes_one_waiter) {
+  waiters w;
+  std::atomic<int> awake{0};
+  w.c.notify_one();  // not stored
+  w.c.notify_all();
+  weft::wait_group done;
+  for (int i = 0; i < 2; ++i) {
+    done.go([&] {
+      std::unique_lock hold(w.m);
+      ++w.waiting;
+      w.c.wait(hold);
+      EXPECT_TRUE(hold.owns_lock());
+      EXPECT_FALSE(w.m.try_lock());
+      ++awake;
+    });
+  }
+  ASSERT_TRUE(w.are(2));
+  for (int i = 0; i < 50; ++i) weft::this_goroutine::yield();
+  EXPECT_EQ(awake, 0);
+  for (int i = 1; i <= 2; ++i) {
+    w.c.notify_one();
+    EXPECT_TRUE(eventually([&] { return awake == i; }));
+    for (int k = 0; k < 50; ++k) weft::this_goroutine::yield();
+    EXPECT_EQ(awake, i);
+  }
+  w.c.notify_one();
+  done.wait();
+}
+
+// COND-02
+WEFT_TEST(condition_variable, wakes_in_the_order_of_the_waits) {
+  waiters w;
+  constexpr int n = 100;
+  std::vector<int> order;
+  weft::wait_group done;
+  for (int i = 0; i < n; ++i) {
+    done.go([&, i] {
+      std::unique_lock hold(w.m);
+      ++w.waiting;
+      w.c.wait(hold);
+      order.push_back(i);
+    });
+    ASSERT_TRUE(w.are(i + 1));
+  }
+  for (int i = 0; i < n; ++i) {
+    w.c.notify_one();
+    ASSERT_TRUE(eventually([&] {
+      const std::lock_guard hold(w.m);
+      return order.size() == static_cast<std::size_t>(i) + 1;
+    }));
+    ASSERT_EQ(order.back(), i);
+  }
+  done.wait();
+}
+
+// COND-03
+WEFT_TEST(condition_variable, notify_all_wakes_each_once) {
+  waiters w;
+  const int n = scale_alive(200), rounds = scale(200, 10);
+  std::atomic<int> awake{0};
+  weft::wait_group done;
+  for (int i = 0; i < n; ++i) {
+    done.go([&] {
+      std::unique_lock hold(w.m);
+      for (int r = 0; r < rounds; ++r) {
+        ++w.waiting;
+        w.c.wait(hold);
+        ++awake;
+      }
+    });
+  }
+  for (int r = 0; r < rounds; ++r) {
+    ASSERT_TRUE(w.are(n));
+    {
+      const std::lock_guard hold(w.m);
+      EXPECT_EQ(awake, n * r);
+      w.waiting = 0;
+      w.c.notify_all();
+    }
+  }
+  done.wait();
+  EXPECT_EQ(awake, n * rounds);
+}
+
+// COND-04
+WEFT_TEST(condition_variable, a_late_waiter_takes_nothing_from_an_early_one) {
+  for (int i = 0; i < scale(1'000, 100); ++i) {
+    waiters w;
+    std::atomic<bool> early{false}, stop{false};
+    weft::wait_group done;
+    done.go([&] {
+      std::unique_lock hold(w.m);
+      ++w.waiting;
+      w.c.wait(hold);
+      early = true;
+    });
+    ASSERT_TRUE(w.are(1));
+    done.go([&] {
+      std::unique_lock hold(w.m);
+      w.c.wait(hold, [&] { return stop.load(); });
+    });
+    if (i % 2) w.c.notify_all();
+    else w.c.notify_one();
+    ASSERT_TRUE(eventually([&] { return early.load(); }));
+    {
+      const std::lock_guard hold(w.m);
+      stop = true;
+    }
+    w.c.notify_all();
+    done.wait();
+  }
+}
+
+// COND-08
+WEFT_TEST(condition_variable, works_with_any_lockable) {
+  weft::shared_mutex s;
+  weft::condition_variable c;
+  std::atomic<int> there{0}, awake{0};
+  weft::wait_group done;
+  done.go([&] {
+    std::shared_lock hold(s);
+    ++there;
+    c.wait(hold);
+    ++awake;
+  });
+  done.go([&] {
+    auto reader = s.rlocker();
+    reader.lock();
+    ++there;
+    c.wait(reader);
+    ++awake;
+    reader.unlock();
+  });
+  done.go([&] {
+    s.lock();
+    ++there;
+    c.wait(s);
+    ++awake;
+    s.unlock();
+  });
+  ASSERT_TRUE(eventually([&] { return there == 3; }));
+  s.lock();  // each has let go of it
+  c.notify_one();
+  s.unlock();
+  ASSERT_TRUE(eventually([&] { return awake == 1; }));
+  s.lock_shared();
+  s.unlock_shared();
+  c.notify_all();
+  done.wait();
+}
+
+// COND-09
+WEFT_TEST(condition_variable, three_take_turns_over_one) {
+  weft::mutex m;
+  weft::condition_variable c;
+  int x = 0;
+  weft::wait_group done;
+  done.go([&] {
+    std::unique_lock hold(m);
+    x = 1;
+    c.wait(hold);
+    EXPECT_EQ(x, 2);
+    x = 3;
+    c.notify_one();
+  });
+  ASSERT_TRUE(eventually([&] { return std::lock_guard(m), x == 1; }));
+  done.go([&] {
+    std::unique_lock hold(m);
+    x = 2;
+    c.notify_one();
+    c.wait(hold);
+    EXPECT_EQ(x, 3);
+  });
+  done.wait();
+  EXPECT_EQ(x, 3);
+}
+
+WEFT_TEST(condition_variable, a_wait_may_have_a_limit) {
+  weft::mutex m;
+  weft::condition_variable c;
+  std::unique_lock hold(m);
+  const auto start = steady::now();
+  EXPECT_EQ(c.wait_for(hold, 2ms), weft::cv_status::timeout);
+  EXPECT_GE(steady::now() - start, 2ms);
+  EXPECT_TRUE(hold.owns_lock());
+  EXPECT_EQ(c.wait_until(hold, std::chrono::system_clock::now() + 1ms), weft::cv_status::timeout);
+  EXPECT_FALSE(c.wait_for(hold, 1ms, [] { return false; }));
+  EXPECT_FALSE(c.wait_until(hold, steady::now() + 1ms, [] { return false; }));
+  EXPECT_TRUE(c.wait_for(hold, 0ms, [] { return true; }));
+  bool set = false;
+  weft::wait_group done;
+  done.go([&] {
+    const std::lock_guard mine(m);
+    set = true;
+    c.notify_one();
+  });
+  EXPECT_TRUE(c.wait_for(hold, 10s, [&] { return set; }));
+  hold.unlock();
+  done.wait();
+}
+
+// One that gives up uses no notification: each is got by one that goes on because of it.
+WEFT_TEST(condition_variable, loses_no_notification_to_one_that_gives_up) {
+  weft::mutex m;
+  weft::condition_variable c;
+  std::int64_t items = 0, taken = 0;
+  bool closed = false;
+  weft::wait_group consumers;
+  const auto consume = [&](int who) {
+    rng random(static_cast<std::uint64_t>(who));
+    std::unique_lock hold(m);
+    for (;;) {
+      while (items == 0 && !closed) {
+        // The wait without a limit relies on getting what a timed one did not use.
+        if (who % 2) static_cast<void>(c.wait_for(hold, std::chrono::microseconds(random.below(50))));
+        else c.wait(hold);
+      }
+      if (items == 0) return;
+      --items, ++taken;
+    }
+  };
+  for (int i = 0; i < 6; ++i) consumers.go([&, i] { consume(i); });
+  plain_thread thread([&] { consume(7); });
+  const int n = scale(2'000, 200);
+  for (int i = 0; i < n; ++i) {
+    {
+      const std::lock_guard hold(m);
+      ++items;
+    }
+    c.notify_one();
+    if (i % 8 == 0) weft::this_goroutine::sleep_for(20us);
+  }
+  EXPECT_TRUE(eventually([&] { return std::lock_guard(m), items == 0; }));
+  {
+    const std::lock_guard hold(m);
+    closed = true;
+  }
+  c.notify_all();
+  consumers.wait();
+  thread.join();
+  EXPECT_EQ(taken, n);
+}
