@@ -5,6 +5,7 @@
 #include <weft/blocking.hpp>
 #include <weft/call_c.hpp>
 #include <weft/chan.hpp>
+#include <weft/debug.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>

@@ -13,7 +13,7 @@
 
 #include "base/throw.hpp"
 #include "os/imports.hpp"
-#include "sched/report.hpp"
+#include "sched/traceback.hpp"
 
 namespace weft {
 
@@ -152,7 +152,12 @@ bool note_pair_locked(std::uint64_t pair) noexcept {
 }
 
 void print_place(error_text& out, const place& p) noexcept {
-  for (int i = 0; i < p.depth; i++) print_pc(out, p.pcs[i]);
+  stack_trace t;
+  while (t.count < p.depth) {
+    t.pc[t.count] = p.pcs[t.count];
+    t.count++;
+  }
+  print_frames(out, t, frames_asked_for());
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     install_reports();
-    install_overflow_report();
+    install_fault_reports();
     init_thieves();
     mp = make_m();
     mp->is_main = true;
@@ -174,6 +174,9 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   }
   read_settings(options.debug, "run_options.debug");
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
+  traceback unused{};
+  if (const char* text = std::getenv("WEFT_TRACEBACK"); text && !parse_traceback(text, unused))
+    error_text() << "weft: WEFT_TRACEBACK=\"" << text << "\" is not none, single, all, system or crash: ignored\n";
   sched.deadlock.store(options.deadlock, std::memory_order_relaxed);  // published with the Ps, by start_the_world()
   sched.ending.store(false, std::memory_order_relaxed);
   sched.unwinds.store(options.at_exit == at_exit_policy::unwind, std::memory_order_relaxed);  // so is this
@@ -202,6 +205,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   ::new (made.closure) main_closure{call, arg, value};
   g* gp = made.gp;
   gp->flags |= g_main;
+  gp->created_at = nullptr;  // by the program's beginning
   gp->entry = [](void* c) {
     auto* m = static_cast<main_closure*>(c);
     run_init_tasks();

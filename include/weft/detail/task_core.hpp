@@ -42,6 +42,7 @@ struct task_base {
   destroy_fn destroy;
   std::uint32_t size, align;
   std::uint64_t creator = 0;
+  const void* created_at = nullptr;  // the return address of async()'s call
   std::exception_ptr error;
   sudog* waiter = nullptr;
 };
