@@ -14,6 +14,7 @@
 #include <weft/net.hpp>
 #include <weft/run.hpp>
 #include <weft/select.hpp>
+#include <weft/signal.hpp>
 #include <weft/stats.hpp>
 #include <weft/this_goroutine.hpp>
 #include <weft/wait_group.hpp>

@@ -17,7 +17,6 @@ atomic<bool> forked_child{false};
 
 namespace {
 atomic<pid_t> reporter{0};  // the thread that reports
-
 }  // namespace
 
 error_text& error_text::operator<<(std::string_view s) noexcept {

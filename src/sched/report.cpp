@@ -35,12 +35,8 @@ void print_text(void* arg) {
   try {
     std::rethrow_exception(e);
   } catch (const std::exception& x) {
-    try {
-      const char* text = x.what();
-      out << (text ? text : "(null)");
-    } catch (...) {
-      out << "[what() has thrown]";
-    }
+    const char* text = x.what();
+    out << (text ? text : "(null)");
   } catch (const char* text) {
     out << text;
   } catch (...) {

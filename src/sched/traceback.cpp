@@ -168,11 +168,13 @@ void trace_fault(void* context, stack_trace& t) noexcept {
 #else
   const auto pc = static_cast<std::uintptr_t>(machine.pc);
 #endif
-  collector c{t};
-  c.begin = pc;
-  _Unwind_Backtrace(&collect, &c);
-  finish(c);
-  if (t.count > 1) return;
+  if (pc != 0) {
+    collector c{t};
+    c.begin = pc;
+    _Unwind_Backtrace(&collect, &c);
+    finish(c);
+    if (t.count > 1) return;
+  }
   // A call through a bad pointer: nothing is known about where it went, but it has just come from somewhere.
   collector from_caller{t};
 #if defined(__x86_64__)

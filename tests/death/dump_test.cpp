@@ -136,7 +136,7 @@ WEFT_CHILD(quit_and_go_on) {
       if (!eventually([] { return spinning.load(); })) return 1;
     }
     for (int i = 1; i <= 3; ++i) {
-      ::kill(::getpid(), SIGQUIT);
+      ::raise(SIGQUIT);
       const std::size_t size = caught.text().size();
       // The last goroutine's last line is followed by an empty one.
       if (!eventually([&] {
@@ -166,7 +166,7 @@ TEST(dump, on_sigquit_lists_every_goroutine_and_the_program_goes_on) {
 WEFT_CHILD(quit_is_ignored) {
   std::signal(SIGQUIT, SIG_IGN);
   return weft::run([] {
-    ::kill(::getpid(), SIGQUIT);
+    ::raise(SIGQUIT);
     weft::this_goroutine::sleep_for(10ms);
   });
 }
