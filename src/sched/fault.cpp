@@ -59,7 +59,7 @@ bool on_stack_of(const g* gp, const ucontext_t& c) noexcept {
   trace_fault(context, t);
   out << "\n";
   if (gp) {
-    print_goroutine(out, portrait(gp, 0), t, frames_asked_for());
+    print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
   } else {
     out << "runtime stack:\n";
     print_frames(out, t, which_frames::all);

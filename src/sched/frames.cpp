@@ -8,11 +8,14 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/atomic.hpp"
 #include "os/symbols.hpp"
 
 namespace weft {
 
 namespace {
+
+atomic<bool> demangling{true};
 
 bool starts_with(const char* text, std::string_view part) noexcept { return std::strncmp(text, part.data(), part.size()) == 0; }
 
@@ -22,7 +25,7 @@ bool ends_with(std::string_view text, std::string_view part) noexcept { return t
 // inlined ones) plain, and by file.
 bool is_ours(const os::symbol& s) noexcept {
   static constexpr std::string_view here = __FILE__, root = here.substr(0, here.size() - std::string_view("sched/frames.cpp").size());
-  static constexpr std::string_view names[] = {"weft_gostart", "weft_goroutine_main", "_ZN4weft6detail", "_ZNK4weft6detail", "_ZZN4weft6detail", "_ZN4weft3runI", "_ZZN4weft3runI"};
+  static constexpr std::string_view names[] = {"weft_gostart", "weft_goroutine_main", "_ZN4weft6detail", "_ZNK4weft6detail", "_ZZN4weft6detail", "_ZZNK4weft6detail", "_ZN4weft3runI", "_ZZN4weft3runI"};
   static constexpr std::string_view files[] = {"/weft/go.hpp", "/weft/run.hpp", "/weft/async.hpp", "/weft/wait_group.hpp"};
   static constexpr std::string_view callers[] = {  // of std::invoke and its like
       "__invoke_impl<", "__invoke<", "__invoke_r<", "invoke<", "__apply_impl<", "apply<", "_M_invoke", "operator()",
@@ -81,11 +84,13 @@ int first_of_users(const stack_trace& t) noexcept {
 
 }  // namespace
 
+void demangle_no_more() noexcept { demangling.store(false, std::memory_order_relaxed); }
+
 void print_demangled(error_text& out, const char* symbol) noexcept {
   // The demangler takes 64 bytes of stack for each character, and a goroutine's is small.
   constexpr std::size_t longest = 800;
   char* plain = nullptr;
-  if (starts_with(symbol, "_Z") && ::strnlen(symbol, longest) < longest) {
+  if (demangling.load(std::memory_order_relaxed) && starts_with(symbol, "_Z") && ::strnlen(symbol, longest) < longest) {
     int status = 0;
     plain = abi::__cxa_demangle(symbol, nullptr, nullptr, &status);
   }

@@ -84,7 +84,7 @@ void print_text(void* arg) {
     out.flush();
     stack_trace t;
     trace_here(t);
-    print_goroutine(out, portrait(gp, 0), t, frames_asked_for());
+    print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
     if (level >= traceback::all) {
       static_cast<void>(stop_for_a_look(mp, look_ns));
       print_others(out, gp, frames_asked_for());
@@ -100,7 +100,7 @@ void dump_goroutines(error_text& out) noexcept {
     stack_trace t;
     trace_here(t);
     out << "\n";
-    print_goroutine(out, portrait(gp, 0), t, frames_asked_for());
+    print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
   }
   static_cast<void>(stop_for_a_look(self()->mp, look_ns));
   print_others(out, gp, frames_asked_for());

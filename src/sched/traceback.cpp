@@ -218,6 +218,24 @@ void print_goroutine(error_text& out, const g_portrait& g, const stack_trace& t,
   if (g.created_at) print_creator(out, g.created_at, g.creator);
 }
 
+void print_whatever_happens(error_text& out, const g_portrait& g, const stack_trace& t, which_frames which) noexcept {
+  struct arguments {
+    error_text& out;
+    const g_portrait& g;
+    const stack_trace& t;
+    which_frames which;
+  } a{out, g, t, which};
+  const auto print = [](void* arg) {
+    const auto& [o, one, trace, w] = *static_cast<arguments*>(arg);
+    print_goroutine(o, one, trace, w);
+  };
+  constexpr int limit_s = 5;
+  if (attempt(print, &a, limit_s)) return;
+  demangle_no_more();
+  out << "\n\t[once more, with names as they are]\n";
+  if (!attempt(print, &a, limit_s)) out << lost;
+}
+
 void print_others(error_text& out, const g* skip, which_frames which) noexcept {
   struct context {
     error_text& out;
@@ -225,25 +243,20 @@ void print_others(error_text& out, const g* skip, which_frames which) noexcept {
     which_frames which;
     std::int64_t now;
     g* gp;
-  } c{out, skip, which, os::now_ns(), nullptr};
+    stack_trace t;
+  } c{out, skip, which, os::now_ns(), nullptr, {}};
   for_each_g(
       [](g* gp, void* arg) {
-        auto& c = *static_cast<context*>(arg);
-        const g_portrait g = portrait(gp, c.now);
-        if (gp == c.skip || status_text(g).empty()) return;
-        c.gp = gp;
-        c.out << "\n";
-        constexpr int limit_s = 10;  // of memory that is not what it should be, and of malloc's lock, which may be held
-        const bool whole = attempt(
-            [](void* a) {
-              auto& d = *static_cast<context*>(a);
-              const g_portrait one = portrait(d.gp, d.now);
-              stack_trace t;
-              if (has_stack(one)) trace_parked(d.gp, t);
-              print_goroutine(d.out, one, t, d.which);
-            },
-            &c, limit_s);
-        if (!whole) c.out << lost;
+        auto& all = *static_cast<context*>(arg);
+        const g_portrait g = portrait(gp, all.now);
+        if (gp == all.skip || status_text(g).empty()) return;
+        all.gp = gp;
+        all.t.count = all.t.left_out = 0;
+        const auto trace = [](void* a) { trace_parked(static_cast<context*>(a)->gp, static_cast<context*>(a)->t); };
+        const bool whole = !has_stack(g) || attempt(trace, arg);
+        all.out << "\n";
+        print_whatever_happens(all.out, g, all.t, all.which);
+        if (!whole) all.out << lost;
       },
       &c);
 }

@@ -45,6 +45,10 @@ void trace_fault(void* context, stack_trace& t) noexcept;
 enum class which_frames : std::uint8_t { users, all };
 /// `goroutine N [STATUS]: NAME`, frames, `created by F in goroutine N`.
 void print_goroutine(error_text& out, const g_portrait& g, const stack_trace& t, which_frames which) noexcept;
+/// The same in a process that ends: the demangler takes memory from malloc, whose lock may be held and whose lists may be broken; if it
+/// fails, the names are printed as they are.
+void print_whatever_happens(error_text& out, const g_portrait& g, const stack_trace& t, which_frames which) noexcept;
+void demangle_no_more() noexcept;
 void print_frames(error_text& out, const stack_trace& t, which_frames which) noexcept;
 void print_creator(error_text& out, const void* created_at, std::uint64_t creator) noexcept;
 [[nodiscard]] which_frames frames_asked_for() noexcept;

@@ -28,7 +28,7 @@ namespace {
 /// A sanitizer has handlers of its own, which come first.
 child_options bare(std::vector<std::string> args = {}) {
   return {.env = {"ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:detect_leaks=0:allow_user_segv_handler=1",
-                  "TSAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0"},
+                  "TSAN_OPTIONS=report_signal_unsafe=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0"},
           .args = std::move(args)};
 }
 }  // namespace
