@@ -272,7 +272,7 @@ TEST(deadlock, is_not_reported_while_a_panic_or_an_exit_is_under_way) {
   const auto panic = child("panics_slowly");
   EXPECT_TRUE(ended_with(panic, 2));
   EXPECT_TRUE(starts_with(panic.err, "panic: slow\n\ngoroutine 2 [running]:\n"));
-  EXPECT_FALSE(contains(panic.err, "deadlock"));
+  EXPECT_FALSE(contains(panic.err, "asleep"));
   const auto exit = child("exits_slowly");
   EXPECT_TRUE(ended_with(exit, 3));
   EXPECT_EQ(exit.err, "");
