@@ -161,7 +161,10 @@ bool stop_for_a_look(m* mp, std::int64_t limit_ns, meanwhile how) noexcept {
   begin_stop_locked(mp);
   const bool all = sched.stop_wait == 0;
   sched.lock.unlock();
-  while (!all && !sched.stopped.sleep_for(1'000'000) && os::now_ns() < until) raise_all(attention_stop);
+  while (!all && !sched.stopped.sleep_for(100'000) && os::now_ns() < until) {
+    take_ps_of_users();
+    raise_all(attention_stop);
+  }
   return true;
 }
 

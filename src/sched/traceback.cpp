@@ -69,6 +69,7 @@ std::string_view status_text(const g_portrait& g) noexcept {
     case g_status::dead: return "";
     case g_status::runnable: return "runnable";
     case g_status::running: return "running";
+    case g_status::syscall: return "syscall";
     case g_status::waiting: return to_string(g.why);
   }
   return "?";
@@ -198,6 +199,7 @@ g_portrait portrait(const g* gp, std::int64_t now) noexcept {
   p.entry = gp->entry;
   p.why = gp->why();
   p.fresh = (gp->flags & g_fresh) != 0;
+  p.locked = (gp->flags & g_locked) != 0;
   if (gp->wait.load(std::memory_order_relaxed) & g_wait_noted) p.waiting_ns = now - gp->waiting_since.load(std::memory_order_relaxed);
   return p;
 }
@@ -205,10 +207,11 @@ g_portrait portrait(const g* gp, std::int64_t now) noexcept {
 void print_goroutine(error_text& out, const g_portrait& g, const stack_trace& t, which_frames which) noexcept {
   out << "goroutine " << g.id << " [" << status_text(g);
   if (g.status == g_status::waiting && g.waiting_ns >= minute_ns) out << ", " << g.waiting_ns / minute_ns << " minutes";
+  if (g.locked) out << ", locked to thread";
   out << "]:";
   if (g.name) out << " " << g.name;
   out << "\n";
-  if (g.status == g_status::running && t.count == 0) out << "\tgoroutine running on other thread; stack unavailable\n";
+  if ((g.status == g_status::running || g.status == g_status::syscall) && t.count == 0) out << "\tgoroutine running on other thread; stack unavailable\n";
   if (g.fresh && t.count == 0 && g.entry) {
     stack_trace begin;
     begin.pc[begin.count++] = reinterpret_cast<std::uintptr_t>(g.entry);
@@ -275,12 +278,9 @@ void print_all(error_text& out) {
 
 void note_waiting(std::int64_t now) noexcept {
   constexpr std::uint64_t most = 1024;  // 20 us or so
-  static std::uint64_t next = 0;
+  static atomic<std::uint64_t> next{0};
   const std::uint64_t n = count_of_gs();
-  for (std::uint64_t i = 0; i < most && i < n; i++) {
-    if (next >= n) next = 0;
-    note_one(g_at(next++), now);
-  }
+  for (std::uint64_t i = 0; i < most && i < n; i++) note_one(g_at(next.fetch_add(1, std::memory_order_relaxed) % n), now);
 }
 
 }  // namespace weft

@@ -1,10 +1,10 @@
 // sched/traceback.hpp: goroutines as text, in Go's form: the state, the stack, and who created it.
 //
 // Whose stack may be walked? A parked or runnable goroutine's, as long as nobody runs it: the world is stopped around the walk,
-// and nothing but registers is read then; names and lines are looked up after. A stop is for a limited time, so a P whose
-// goroutine does not call weft runs on: it can make others runnable, but at its next lap, before it could run one, it comes
-// to the stop. What is left is a lap that was just under way when its thread lost the processor, and memory that
-// the program has overwritten: a walk that goes astray ends in attempt().
+// and nothing but registers is read then; names and lines are looked up after. A goroutine that computes runs on without its P:
+// it can make others runnable, but runs none. It may park itself while it is looked at, and where a P cannot be taken (no
+// membarrier) a lap may be under way beyond the limit of the stop; and memory may be what the program has made of it: a walk that
+// goes astray ends in attempt().
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ struct g_portrait {
   std::int64_t waiting_ns;  // 0: not known
   g_status status;
   wait_reason why;
-  bool fresh;  // has not run yet
+  bool fresh;   // has not run yet
+  bool locked;  // to a thread
 };
 [[nodiscard]] g_portrait portrait(const g* gp, std::int64_t now) noexcept;
 
@@ -59,8 +60,7 @@ void print_others(error_text& out, const g* skip, which_frames which) noexcept;
 /// Every goroutine, the calling one first, in a process that lives on: it stops for as long as the registers are read. Allocates.
 void print_all(error_text& out);
 
-/// Looks at some goroutines and notes since when those that wait do so; for a caller that comes every few seconds. Bounded work; one
-/// caller at a time.
+/// Looks at some goroutines and notes since when those that wait do so; for a caller that comes every few seconds. Bounded work.
 void note_waiting(std::int64_t now) noexcept;
 
 /// Calls f(arg); false when it faulted, called std::terminate, or (with a limit, and only in a process that ends) took longer.
