@@ -148,7 +148,7 @@ bool stop_for_a_look(m* mp, std::int64_t limit_ns, meanwhile how) noexcept {
   while (!try_become_stopper()) {
     if (os::now_ns() >= until) return false;
     if (how == meanwhile::yields && mp && mp->curg) {  // whoever stops the world may wait for us
-      this_goroutine::yield();
+      give_way();
       mp = self()->mp;
     } else {
       pause();
