@@ -59,7 +59,7 @@ class [[nodiscard]] task {
 /// Parks: no.    Threads: any (before run() and on plain threads it is queued like go()).    Allocates: a block of the
 /// processor's cache.    Example: examples/pipeline.cpp
 template <class F, class... Args>
-auto async(F&& f, Args&&... args) -> task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> {
+[[gnu::always_inline]] inline auto async(F&& f, Args&&... args) -> task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>> {
   using state = detail::task_state<std::decay_t<F>, std::decay_t<Args>...>;
   void* memory = detail::task_alloc(sizeof(state), alignof(state));
   state* s;

@@ -77,8 +77,9 @@ inline constexpr bool can_be_nil = std::is_pointer_v<F> || std::is_member_pointe
   { f == nullptr } -> std::convertible_to<bool>;
 };
 
+// Inlined, as go() is, so that the return address of go_begin() is in the function that calls go(): dumps say where.
 template <class F, class... Args>
-void start(const go_options* options, F&& f, Args&&... args) {
+[[gnu::always_inline]] inline void start(const go_options* options, F&& f, Args&&... args) {
   using closure_type = closure<std::decay_t<F>, std::decay_t<Args>...>;
   static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>, "weft::go: f cannot be called with these arguments");
   if constexpr (can_be_nil<std::decay_t<F>> && !std::is_function_v<std::remove_reference_t<F>>)
@@ -111,12 +112,12 @@ void start(const go_options* options, F&& f, Args&&... args) {
 /// Example:   examples/hello.cpp
 template <class F, class... Args>
   requires(!std::is_same_v<std::remove_cvref_t<F>, go_options>)
-void go(F&& f, Args&&... args) {
+[[gnu::always_inline]] inline void go(F&& f, Args&&... args) {
   detail::start(nullptr, std::forward<F>(f), std::forward<Args>(args)...);
 }
 /// The same with options.
 template <class F, class... Args>
-void go(const go_options& options, F&& f, Args&&... args) {
+[[gnu::always_inline]] inline void go(const go_options& options, F&& f, Args&&... args) {
   detail::start(&options, std::forward<F>(f), std::forward<Args>(args)...);
 }
 

@@ -33,7 +33,7 @@ class wait_group {
   /// captured is destroyed; an exception that leaves f ends the process before wait() returns;
   /// this_goroutine::exit() in f counts as its end.
   template <class F, class... Args>
-  void go(F&& f, Args&&... args) {
+  [[gnu::always_inline]] inline void go(F&& f, Args&&... args) {
     add(1);
     try {
       weft::go(

@@ -9,6 +9,7 @@
 #include <weft/chan.hpp>
 #include <weft/concurrent_map.hpp>
 #include <weft/condition_variable.hpp>
+#include <weft/debug.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
@@ -26,6 +27,7 @@
 #include <weft/select.hpp>
 #include <weft/semaphore.hpp>
 #include <weft/shared_mutex.hpp>
+#include <weft/signal.hpp>
 #include <weft/single_flight.hpp>
 #include <weft/stats.hpp>
 #include <weft/task_group.hpp>

@@ -19,6 +19,10 @@
 #endif
 #endif
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+
 #if WEFT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -115,6 +119,14 @@ inline void give_to_kernel([[maybe_unused]] void* at) noexcept {
 inline void got_from_kernel([[maybe_unused]] void* at) noexcept {
 #if WEFT_TSAN
   __tsan_acquire(at);
+#endif
+}
+
+/// Valgrind takes a large change of the stack pointer for one large frame, unless it knows that there is another stack. A few
+/// instructions that do nothing, where the program does not run under it.
+inline void add_stack([[maybe_unused]] const void* low, [[maybe_unused]] const void* high) noexcept {
+#ifdef VALGRIND_STACK_REGISTER
+  static_cast<void>(VALGRIND_STACK_REGISTER(low, high));
 #endif
 }
 

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
+#include <iterator>
 
 #include "base/atomic.hpp"
 
@@ -17,16 +17,6 @@ atomic<bool> forked_child{false};
 
 namespace {
 atomic<pid_t> reporter{0};  // the thread that reports
-
-[[noreturn]] void end(int status) noexcept {
-  const char* traceback = std::getenv("WEFT_TRACEBACK");
-  if (traceback && std::strcmp(traceback, "crash") == 0) {
-    std::signal(SIGABRT, SIG_DFL);
-    std::abort();
-  }
-  ::_exit(status);
-}
-
 }  // namespace
 
 error_text& error_text::operator<<(std::string_view s) noexcept {
@@ -60,6 +50,11 @@ error_text& error_text::operator<<(const void* p) noexcept {
 }
 
 void error_text::flush() noexcept {
+  if (to_) {
+    to_(arg_, {buffer_, used_});
+    used_ = 0;
+    return;
+  }
   const char* at = buffer_;
   while (used_ > 0) {
     const ssize_t n = ::write(STDERR_FILENO, at, used_);
@@ -89,18 +84,42 @@ bool dying() noexcept { return reporter.load(std::memory_order_relaxed) != 0; }
 void die(int status) noexcept {
   static bool dumped = false;  // only the reporter comes here
   begin_report();
-  if (!dumped) {
+  if (!dumped && traceback_level() != traceback::none) {
     dumped = true;
     error_text out;
     if (up.dump_goroutines) up.dump_goroutines(out);
   }
-  end(status);
+  end_report(status);
+}
+
+void end_report(int status) noexcept {
+  if (traceback_level() == traceback::crash) {
+    std::signal(SIGABRT, SIG_DFL);
+    std::abort();
+  }
+  ::_exit(status);
 }
 
 void end_forked_child() noexcept {
   begin_report();
   error_text() << "weft: this is a forked child; weft's threads stayed in its parent: only exec or _exit may follow\n";
-  end(2);
+  end_report(2);
+}
+
+bool parse_traceback(std::string_view text, traceback& level) noexcept {
+  constexpr std::string_view words[] = {"none", "single", "all", "system", "crash"};
+  for (std::size_t i = 0; i < std::size(words); i++) {
+    if (text != words[i]) continue;
+    level = static_cast<traceback>(i);
+    return true;
+  }
+  return false;
+}
+
+traceback traceback_level() noexcept {
+  traceback level = traceback::single;
+  if (const char* text = std::getenv("WEFT_TRACEBACK")) parse_traceback(text, level);
+  return level;
 }
 
 void fatal(std::string_view what) noexcept {

@@ -11,9 +11,13 @@
 
 namespace weft {
 
-/// stderr in pieces, without stdio, memory or locks: for reports of a broken process.
+/// stderr in pieces, without stdio, memory or locks: for reports of a broken process. Or whatever else takes text in pieces.
 class error_text {
  public:
+  using sink = void (*)(void* arg, std::string_view text);
+  error_text() noexcept = default;
+  error_text(sink to, void* arg) noexcept : to_(to), arg_(arg) {}
+  error_text(const error_text&) = delete;
   error_text& operator<<(std::string_view s) noexcept;
   error_text& operator<<(std::uint64_t n) noexcept;
   error_text& operator<<(std::int64_t n) noexcept;
@@ -25,6 +29,8 @@ class error_text {
   void flush() noexcept;
 
  private:
+  sink to_ = nullptr;
+  void* arg_ = nullptr;
   char buffer_[512];
   std::size_t used_ = 0;
 };
@@ -33,6 +39,8 @@ class error_text {
 [[noreturn]] void fatal(std::string_view what) noexcept;
 /// After the caller has printed a message of its own: the goroutines, then exit.
 [[noreturn]] void die(int status) noexcept;
+/// After the caller has printed everything. With WEFT_TRACEBACK=crash by abort().
+[[noreturn]] void end_report(int status) noexcept;
 /// One thread at a time reports; a second one waits here for ever. A report inside a report ends the process at once.
 void begin_report() noexcept;
 /// Whether a report or the end of the process is under way.
@@ -47,6 +55,19 @@ extern atomic<bool> forked_child;
 inline void refuse_in_forked_child() noexcept {
   if (__builtin_expect(forked_child.load(std::memory_order_relaxed), 0)) end_forked_child();
 }
+
+/// WEFT_TRACEBACK: how much a report shows. Each is more than the one before.
+enum class traceback : std::uint8_t {
+  none,    // the message
+  single,  // the goroutine that failed; all of them when no one of them did, or the program as a whole
+  all,     // every goroutine
+  system,  // weft's own frames too
+  crash,   // and then the process aborts
+};
+/// False when there is no such word.
+bool parse_traceback(std::string_view text, traceback& level) noexcept;
+/// What the environment asks for; single when it does not say, or says nonsense.
+traceback traceback_level() noexcept;
 
 struct upcalls {
   void (*dump_goroutines)(error_text& out) noexcept = nullptr;

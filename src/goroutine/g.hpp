@@ -50,11 +50,13 @@ enum g_flags : std::uint16_t {
   g_special = g_long_only | g_fresh,
 };
 
+inline constexpr std::uint8_t g_wait_noted = 0x80;
+
 struct alignas(64) g {
   // What a lap touches.
   void* sp = nullptr;  // the saved context, while it is off its processor
   atomic<g_status> status{g_status::idle};
-  wait_reason why = wait_reason::none;
+  atomic<std::uint8_t> wait{0};  // the wait_reason; g_wait_noted is its highest bit, so that each park clears it
   std::uint16_t flags = 0;
   int saved_errno = 0;
   g* link = nullptr;           // the next on whatever list it is on
@@ -72,10 +74,12 @@ struct alignas(64) g {
   stack_memory stack;
   std::uint64_t id = 0;
   std::uint64_t creator = 0;
+  const void* created_at = nullptr;  // the return address of its go()
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
   std::uint32_t locks_of_thread = 0;   // lock_thread() less unlock_thread()
   detail::local_node* locals = nullptr;  // its values of weft::local, newest first; null again when it ends
+  atomic<std::int64_t> waiting_since{0};  // with g_wait_noted: when note_waiting() saw it first
   timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;
@@ -84,6 +88,9 @@ struct alignas(64) g {
   // The closure, if it fits: then go() touches no stack.
   static constexpr std::size_t small_closure = 64;
   alignas(16) char small[small_closure];
+
+  [[gnu::always_inline]] void set_why(wait_reason why) noexcept { wait.store(static_cast<std::uint8_t>(why), std::memory_order_relaxed); }
+  [[nodiscard]] wait_reason why() const noexcept { return static_cast<wait_reason>(wait.load(std::memory_order_relaxed) & ~g_wait_noted); }
 };
 
 /// A first-in first-out list through g::link. Owned by one at a time.

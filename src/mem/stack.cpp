@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/sanitizers.hpp"
 #include "base/throw.hpp"
 #include "lock/lock.hpp"
 #include "os/memory.hpp"
@@ -105,6 +106,7 @@ std::uint32_t stacks_take(std::uint8_t cls, char** highs, std::uint32_t n) noexc
       if (!(highs[got] = cut_fresh(c, cls))) break;
   }
   for (std::uint32_t i = old; i < got; i++) {  // not under the lock: a system call each
+    sanitizers::add_stack(highs[i] - (std::size_t{1} << cls), highs[i]);
     if (place_guard(highs[i] - (std::size_t{1} << cls), cls)) continue;
     got = i;  // no memory for page tables, or too many mappings: those beyond are lost
     break;

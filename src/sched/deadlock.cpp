@@ -9,6 +9,8 @@
 
 #include <weft/run.hpp>
 
+#include "os/signals.hpp"
+
 namespace weft {
 
 namespace {
@@ -19,6 +21,7 @@ int threads_of_process() noexcept {
   int n = 0;
   while (const dirent* e = ::readdir(d)) n += e->d_name[0] != '.';
   ::closedir(d);
+  n -= os::signal_threads();
 #if WEFT_TSAN
   n--;  // ThreadSanitizer's own
 #endif
@@ -32,6 +35,7 @@ void check_deadlock() noexcept {
   const auto nothing_can_run = [] {
     if (!sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed)) return false;
     if (sched.stopping.load(std::memory_order_relaxed) || dying()) return false;
+    if (sched.outsiders.load(std::memory_order_relaxed) != 0) return false;
     if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed) + sched.locked_idle) return false;
     if (sched.global.size() != 0 || sched.background.size() != 0) return false;
     const int n = sched.procs.load(std::memory_order_relaxed);

@@ -70,6 +70,10 @@ class stopped_world {
   ~stopped_world();
   stopped_world(const stopped_world&) = delete;
 };
+/// For reports, also from broken threads: waits for no lock and nobody longer than the limit. The goroutines of the Ps that did
+/// not come in run on; all others stay as they are. False: nothing is stopped. Undone by start_the_world(), no_longer_stopper().
+enum class meanwhile : std::uint8_t { waits, yields };
+[[nodiscard]] bool stop_for_a_look(m* mp, std::int64_t limit_ns, meanwhile how = meanwhile::waits) noexcept;
 /// Only one at a time may stop the world.
 [[nodiscard]] bool try_become_stopper() noexcept;
 void no_longer_stopper() noexcept;
@@ -130,6 +134,9 @@ void free_g(p* pp, g* gp) noexcept;
 std::int64_t give_memory_back(m* mp, std::int64_t now) noexcept;
 /// Calls f for every G there ever was. They change while it looks.
 void for_each_g(void (*f)(g*, void*), void* arg) noexcept;
+/// The same one by one: i < count_of_gs().
+g* g_at(std::uint64_t i) noexcept;
+std::uint64_t count_of_gs() noexcept;
 
 // settings.cpp
 void read_settings(std::string_view text, std::string_view from) noexcept;

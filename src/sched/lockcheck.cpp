@@ -13,7 +13,7 @@
 
 #include "base/throw.hpp"
 #include "os/imports.hpp"
-#include "sched/report.hpp"
+#include "sched/traceback.hpp"
 
 namespace weft {
 
@@ -152,7 +152,12 @@ bool note_pair_locked(std::uint64_t pair) noexcept {
 }
 
 void print_place(error_text& out, const place& p) noexcept {
-  for (int i = 0; i < p.depth; i++) print_pc(out, p.pcs[i]);
+  stack_trace t;
+  while (t.count < p.depth) {
+    t.pc[t.count] = p.pcs[t.count];
+    t.count++;
+  }
+  print_frames(out, t, frames_asked_for());
 }
 
 }  // namespace
@@ -202,7 +207,7 @@ void look_for_locks(const g* gp) noexcept {
   error_text out;
   out << "weft: lockcheck: goroutine " << gp->id;
   if (gp->name) out << " (" << gp->name << ")";
-  if (gp->status.load(std::memory_order_relaxed) == g_status::waiting) out << " parks [" << to_string(gp->why) << "]";  // [mo:own]
+  if (gp->status.load(std::memory_order_relaxed) == g_status::waiting) out << " parks [" << to_string(gp->why()) << "]";  // [mo:own]
   else out << " yields or ends";
   if (h.what == kind::lock) out << " while it holds the lock " << h.lock << ", which belongs to its thread\nlocked at:\n";
   else out << " in the initialisation of a static (its guard: " << h.lock << "), for which others block their threads\nbegun at:\n";

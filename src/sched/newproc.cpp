@@ -175,9 +175,13 @@ void free_g(p* pp, g* gp) noexcept {
 }
 
 void for_each_g(void (*f)(g*, void*), void* arg) noexcept {
-  const std::uint64_t n = g_count.load(std::memory_order_acquire);  // [mo:all_g]
-  for (std::uint64_t i = 0; i < n; i++) f(slabs[i / slab_gs].load(std::memory_order_relaxed) + i % slab_gs, arg);
+  const std::uint64_t n = count_of_gs();
+  for (std::uint64_t i = 0; i < n; i++) f(g_at(i), arg);
 }
+
+std::uint64_t count_of_gs() noexcept { return g_count.load(std::memory_order_acquire); }  // [mo:all_g]
+
+g* g_at(std::uint64_t i) noexcept { return slabs[i / slab_gs].load(std::memory_order_relaxed) + i % slab_gs; }
 
 int goroutines() noexcept {
   std::int64_t n = sched.started.load(std::memory_order_relaxed) - sched.ended.load(std::memory_order_relaxed);
@@ -220,7 +224,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   g* gp = take_free(pp);
   gp->stack.size_class = options && options->stack_size ? stack_class(options->stack_size) : sched.stack_size_class;
   gp->status.store(g_status::idle, std::memory_order_relaxed);
-  gp->why = wait_reason::none;
+  gp->set_why(wait_reason::none);
   gp->flags = g_fresh;
   gp->locks_of_thread = 0;
   if (options && options->priority == go_priority::background) gp->flags |= g_background;
@@ -230,6 +234,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   }
   gp->name = options ? options->name : nullptr;
   gp->creator = mp && mp->curg ? mp->curg->id : 0;
+  gp->created_at = __builtin_return_address(0);
   gp->identity = nullptr;
   gp->eh = {};
   gp->saved_errno = 0;

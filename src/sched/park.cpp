@@ -41,7 +41,7 @@ void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
   if (!(gp->flags & g_thread)) return park(commit, arg, why);
   refuse_in_call_c(why);
   refuse_in_forked_child();
-  gp->why = why;
+  gp->set_why(why);
   gp->commit_arg = arg;
   gp->wakeup.store(0, std::memory_order_relaxed);
   gp->status.store(g_status::waiting, std::memory_order_release);  // [mo:status]

@@ -96,7 +96,7 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
   enter_runtime(mp);
   g* gp = mp->curg;
   p* pp = mp->pp;
-  gp->why = why;
+  gp->set_why(why);
   gp->commit_arg = arg;
   // [mo:status] release, pairs with the acquire in ready(). Already now: nobody can find gp before commit lets go.
   gp->status.store(g_status::waiting, std::memory_order_release);

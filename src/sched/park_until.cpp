@@ -87,7 +87,7 @@ bool thread_joins(done_core& d, detail::sudog& s, g* gp) noexcept {
 wait_end thread_until(g* gp, commit_fn commit, void* arg, wait_reason why, const wait_limit& limit) noexcept {
   refuse_in_call_c(why);
   refuse_in_forked_child();
-  gp->why = why;
+  gp->set_why(why);
   gp->commit_arg = arg;
   gp->wakeup.store(0, std::memory_order_relaxed);
   gp->status.store(g_status::waiting, std::memory_order_release);  // [mo:status]

@@ -3,69 +3,62 @@
 #include "sched/report.hpp"
 
 #include <cxxabi.h>
-#include <dlfcn.h>
-#include <unwind.h>
+#include <signal.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <exception>
+#include <string>
 #include <typeinfo>
 
 #include "base/throw.hpp"
+#include "os/signals.hpp"
 #include "sched/lap.hpp"
+#include "sched/traceback.hpp"
 #include "sched/unwind.hpp"
 
 namespace weft {
 
 namespace {
 
+constexpr std::int64_t look_ns = 50'000'000;
+constexpr int text_limit_s = 1;  // for the user's what()
+
 std::terminate_handler previous_handler = nullptr;
-const g* reporting = nullptr;  // whose panic is being printed, so that the list of the others leaves it out
 
-void print_demangled(error_text& out, const char* symbol) noexcept {
-  int status = 0;
-  char* plain = abi::__cxa_demangle(symbol, nullptr, nullptr, &status);
-  out << (plain ? plain : symbol);
-  std::free(plain);
-}
+struct text_of {
+  error_text& out;
+  std::exception_ptr& e;
+};
 
-_Unwind_Reason_Code print_frame(_Unwind_Context* context, void* arg) {
-  auto& out = *static_cast<error_text*>(arg);
-  int before = 0;
-  const auto pc = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(context, &before));
-  if (pc == 0) return _URC_END_OF_STACK;
-  print_pc(out, pc - (before ? 0 : 1));
-  return _URC_NO_REASON;
-}
-
-void print_exception(error_text& out, const std::exception_ptr& e, bool first) noexcept {
-  out << (first ? "panic: " : "\n\tpanic: ");
+// The user's code: it may throw, fault, wait, or never return.
+void print_text(void* arg) {
+  auto& [out, e] = *static_cast<text_of*>(arg);
   try {
     std::rethrow_exception(e);
   } catch (const std::exception& x) {
-    out << x.what();
+    const char* text = x.what();
+    out << (text ? text : "(null)");
   } catch (const char* text) {
     out << text;
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
     out << "exception of type ";
-    print_demangled(out, type ? type->name() : "?");
+    // A type's name is mangled as a symbol is, without the sign of it.
+    int status = 0;
+    char* plain = type ? abi::__cxa_demangle(type->name(), nullptr, nullptr, &status) : nullptr;
+    out << (plain ? plain : type ? type->name() : "?");
   }
-}
-
-void print_header(error_text& out, const g* gp, std::string_view status) noexcept {
-  out << "goroutine " << gp->id << " [" << status << "]:";
-  if (gp->name) out << " " << gp->name;
-  out << "\n";
 }
 
 // Runs on the stack of the throw.
 [[noreturn]] void on_terminate() {
+  abandon_attempt();  // by a what() that may not throw and does
+  m* mp = self()->mp;
   g* gp = current_g();
   if (!gp && previous_handler) previous_handler();
   explain_terminate();
   begin_report();
-  reporting = gp;
+  // Nobody runs on this thread any more: what() may take a mutex or yield, and then waits as on a thread that is not weft's.
+  self()->mp = nullptr;
   error_text out;
   // The stack of caught exceptions, newest first: what was being handled, and on top what nobody caught.
   constexpr int most = 8;
@@ -79,65 +72,58 @@ void print_header(error_text& out, const g* gp, std::string_view status) noexcep
     abi::__cxa_end_catch();
   }
   if (n == 0) out << "panic: terminate called without an active exception";
-  for (int i = n; i-- > 0;) print_exception(out, chain[i], i == n - 1);
-  out << "\n\n";
-  if (gp) print_header(out, gp, "running");
-  _Unwind_Backtrace(&print_frame, &out);
-  if (gp && gp->creator) out << "created by goroutine " << gp->creator << "\n";
-  out.flush();
-  die(2);
-}
-
-std::string_view status_text(const g* gp, g_status s) noexcept {
-  switch (s) {
-    case g_status::idle:
-    case g_status::dead: return "";
-    case g_status::runnable: return "runnable";
-    case g_status::running: return "running";
-    case g_status::syscall: return "syscall";
-    case g_status::waiting: return to_string(gp->why);
+  for (int i = n; i-- > 0;) {
+    out << (i == n - 1 ? "panic: " : "\n\tpanic: ");
+    text_of text{out, chain[i]};
+    if (!attempt(&print_text, &text, text_limit_s)) out << "[what() does not return]";
   }
-  return "?";
+  out << "\n";
+  const traceback level = traceback_level();
+  if (level != traceback::none && gp) {
+    out << "\n";
+    out.flush();
+    stack_trace t;
+    trace_here(t);
+    print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
+    if (level >= traceback::all) {
+      static_cast<void>(stop_for_a_look(mp, look_ns));
+      print_others(out, gp, frames_asked_for());
+    }
+  }
+  out.flush();
+  end_report(2);
 }
 
 void dump_goroutines(error_text& out) noexcept {
-  struct context {
-    error_text& out;
-    const g* skip;
-  } c{out, reporting};
-  for_each_g(
-      [](g* gp, void* arg) {
-        auto& [o, skip] = *static_cast<context*>(arg);
-        const g_status s = gp->status.load(std::memory_order_acquire);  // [mo:status]
-        const std::string_view text = status_text(gp, s);
-        if (text.empty() || gp == skip) return;
-        o << "\n";
-        print_header(o, gp, text);
-        if (gp->creator) o << "created by goroutine " << gp->creator << "\n";
-      },
-      &c);
+  const g* gp = current_g();
+  if (gp) {
+    stack_trace t;
+    trace_here(t);
+    out << "\n";
+    print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
+  }
+  static_cast<void>(stop_for_a_look(self()->mp, look_ns));
+  print_others(out, gp, frames_asked_for());
+}
+
+// On the thread for signals; the program goes on.
+void on_quit(int) {
+  if (dying()) return;
+  std::string text = "SIGQUIT: quit\n\n";
+  {
+    error_text out([](void* to, std::string_view part) { static_cast<std::string*>(to)->append(part); }, &text);
+    print_all(out);
+  }
+  error_text() << text << "\n";
 }
 
 }  // namespace
 
-void print_pc(error_text& out, std::uintptr_t pc) noexcept {
-  Dl_info info;
-  const auto* at = reinterpret_cast<const void*>(pc);
-  out << "  ";
-  if (::dladdr(at, &info) == 0) {
-    out << at;
-  } else if (info.dli_sname) {
-    print_demangled(out, info.dli_sname);
-    out << " +" << reinterpret_cast<const void*>(pc - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
-  } else {
-    out << info.dli_fname << " +" << reinterpret_cast<const void*>(pc - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
-  }
-  out << "\n";
-}
-
 void install_reports() noexcept {
   up.dump_goroutines = &dump_goroutines;
   previous_handler = std::set_terminate(&on_terminate);
+  struct sigaction quit {};
+  if (::sigaction(SIGQUIT, nullptr, &quit) == 0 && !(quit.sa_flags & SA_SIGINFO) && quit.sa_handler == SIG_DFL) os::relay_signal(SIGQUIT, &on_quit);
 }
 
 }  // namespace weft

@@ -96,7 +96,9 @@ void hide_from_leak_checker() noexcept {
 #endif
 }
 
-arch::fp_environment standard_fp;  // as it was when run() was first called
+// As they were when run() was first called.
+arch::fp_environment standard_fp;
+sigset_t standard_mask;
 
 // noinline, and by address: no code that switches stacks may know these.
 [[gnu::noinline]] void learn_thread_locals(m* mp) noexcept {
@@ -124,7 +126,9 @@ void bind_thread(m* mp) noexcept {
   mp->thread = pthread_self();
   learn_thread_locals(mp);
   use_signal_stack(mp);
-  arch::load_fp(standard_fp);  // a new thread inherits what the goroutine that made it had set
+  // A new thread inherits what the goroutine that made it had set, and the signals that its thread blocked: perhaps all of them.
+  arch::load_fp(standard_fp);
+  if (!mp->is_main) ::pthread_sigmask(SIG_SETMASK, &standard_mask, nullptr);
   mp->g0_sanitizer = {};  // a later run() may be called by another thread
 #if WEFT_TSAN
   mp->g0_sanitizer.fiber = __tsan_get_current_fiber();
@@ -162,8 +166,9 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   if (!mp) {
     ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &standard_mask);
     install_reports();
-    install_overflow_report();
+    install_fault_reports();
     init_thieves();
     mp = make_m();
     mp->is_main = true;
@@ -174,6 +179,9 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   }
   read_settings(options.debug, "run_options.debug");
   if (const char* text = std::getenv("WEFT_DEBUG")) read_settings(text, "WEFT_DEBUG");
+  traceback unused{};
+  if (const char* text = std::getenv("WEFT_TRACEBACK"); text && !parse_traceback(text, unused))
+    error_text() << "weft: WEFT_TRACEBACK=\"" << text << "\" is not none, single, all, system or crash: ignored\n";
   sched.deadlock.store(options.deadlock, std::memory_order_relaxed);  // published with the Ps, by start_the_world()
   sched.ending.store(false, std::memory_order_relaxed);
   sched.unwinds.store(options.at_exit == at_exit_policy::unwind, std::memory_order_relaxed);  // so is this
@@ -202,6 +210,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   ::new (made.closure) main_closure{call, arg, value};
   g* gp = made.gp;
   gp->flags |= g_main;
+  gp->created_at = nullptr;  // by the program's beginning
   gp->entry = [](void* c) {
     auto* m = static_cast<main_closure*>(c);
     run_init_tasks();

@@ -139,6 +139,35 @@ stopped_world::~stopped_world() {
   no_longer_stopper();
 }
 
+bool stop_for_a_look(m* mp, std::int64_t limit_ns, meanwhile how) noexcept {
+  const std::int64_t until = os::add_ns(os::now_ns(), limit_ns);
+  const auto pause = [] {
+    const timespec t{0, 50'000};
+    ::nanosleep(&t, nullptr);
+  };
+  while (!try_become_stopper()) {
+    if (os::now_ns() >= until) return false;
+    if (how == meanwhile::yields && mp && mp->curg) {  // whoever stops the world may wait for us
+      give_way();
+      mp = self()->mp;
+    } else {
+      pause();
+    }
+  }
+  while (!sched.lock.try_lock()) {
+    if (os::now_ns() >= until) return no_longer_stopper(), false;
+    pause();
+  }
+  begin_stop_locked(mp);
+  const bool all = sched.stop_wait == 0;
+  sched.lock.unlock();
+  while (!all && !sched.stopped.sleep_for(100'000) && os::now_ns() < until) {
+    take_ps_of_users();
+    raise_all(attention_stop);
+  }
+  return true;
+}
+
 void p_stopped_locked(p* pp) noexcept {
   WEFT_INVARIANT(sched.stop_wait > 0, "stop: more Ps than there are", sched.stop_wait);
   pp->status.store(p::state::stopped, std::memory_order_relaxed);
@@ -151,11 +180,14 @@ void stop_here(m* mp) noexcept {
     sched.spinning.fetch_sub(1, std::memory_order_seq_cst);  // [mo:idle]
   }
   p* pp = releasep(mp);
+  bool in_time;
   {
     lock_guard hold(sched.lock);
-    p_stopped_locked(pp);
+    in_time = sched.stopping.load(std::memory_order_relaxed);
+    if (in_time) p_stopped_locked(pp);
   }
-  stopm(mp);
+  if (in_time) stopm(mp);
+  else acquirep(mp, pp);  // after a stop for a limited time
 }
 
 void give_up_p(m* mp) noexcept {
@@ -193,6 +225,8 @@ void start_the_world() noexcept {
         pp->status.store(p::state::running, std::memory_order_relaxed);
         continue;
       }
+      // It did not come within the limit: it is still with whoever has it.
+      if (sched.stop_wait > 0 && pp->status.load(std::memory_order_relaxed) != p::state::stopped) continue;
       if (pp->queue.empty()) {
         pp->status.store(p::state::idle, std::memory_order_relaxed);
         put_idle_p_locked(pp);

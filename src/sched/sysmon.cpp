@@ -13,6 +13,7 @@
 #include "sched/procs.hpp"
 #include "sched/report.hpp"
 #include "sched/retake.hpp"
+#include "sched/traceback.hpp"
 #include "work/netpoll.hpp"
 
 namespace weft {
@@ -207,6 +208,14 @@ void rest() noexcept {
   }
 }
 
+// For dumps, which say how long somebody has been waiting: some each second, and (nearly) all before a long sleep.
+void note_waits(std::int64_t now, int times) noexcept {
+  static std::int64_t next = 0;
+  if (times == 1 && now < next) return;
+  next = now + 1'000'000'000;
+  while (times-- > 0) note_waiting(now);
+}
+
 // All Ps idle: until one is taken. The flag first, then the look, and the taker does it the other way round, under the lock.
 void sleep_deeply() noexcept {
   {
@@ -214,6 +223,7 @@ void sleep_deeply() noexcept {
     if (sched.idle_p_count.load(std::memory_order_relaxed) != sched.procs.load(std::memory_order_relaxed) || sched.new_ms) return;
     sched.sysmon_deep.store(true, std::memory_order_relaxed);
   }
+  note_waits(os::now_ns(), 64);
   sleep(sched.trace_every_ns ? sched.trace_every_ns : os::forever_ns);
   sched.sysmon_deep.store(false, std::memory_order_relaxed);
 }
@@ -230,6 +240,7 @@ void* sysmon(void*) {
     see_to_idle_ps(now);
     follow_procs(now);
     print_trace(now);
+    note_waits(now, 1);
     quiet = busy ? 0 : quiet + 1;
     if (quiet == 0) delay = shortest_ns;
     else if (quiet > 50) delay = std::min(delay * 2, longest_ns);

@@ -51,7 +51,7 @@ bool commit_forever(g*) noexcept { return true; }
 [[noreturn]] void stuck(const char* why) noexcept {
   g* gp = current_g();
   if ((gp->flags & g_must_exit) == 0) fatal(why);
-  for (;;) park(&commit_forever, nullptr, gp->why);
+  for (;;) park(&commit_forever, nullptr, gp->why());
 }
 
 _Unwind_Reason_Code at_frame(int, _Unwind_Action actions, _Unwind_Exception_Class, _Unwind_Exception*, _Unwind_Context*, void*) {
@@ -83,7 +83,7 @@ void unwind_in_turn() {
   g* gp = current_g();
   while (!(gp->flags & g_must_exit)) {
     begin_contest(gp);
-    static_cast<void>(park_until(gp, &commit_forever, nullptr, gp->why, detail::wait_limit{}));
+    static_cast<void>(park_until(gp, &commit_forever, nullptr, gp->why(), detail::wait_limit{}));
   }
   unwind();
 }

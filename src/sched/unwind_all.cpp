@@ -119,7 +119,7 @@ class unwinder {
     if (gp->flags & g_claimable) {
       if (gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) return false;  // [mo:claim]
       gp->flags &= static_cast<std::uint16_t>(~g_claimable);
-    } else if (gp->why != wait_reason::io_wait || !poll_claim(gp)) {
+    } else if (gp->why() != wait_reason::io_wait || !poll_claim(gp)) {
       return false;
     }
     gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
@@ -134,7 +134,7 @@ void name_those_left(const std::vector<living>& left) noexcept {
   error_text out;
   for (std::size_t i = 0; i < std::min(left.size(), most); i++) {
     const g* gp = left[i].gp;
-    out << "weft: at_exit::unwind: goroutine " << gp->id << " [" << to_string(gp->why) << "]" << (gp->name ? " " : "") << (gp->name ? gp->name : "")
+    out << "weft: at_exit::unwind: goroutine " << gp->id << " [" << to_string(gp->why()) << "]" << (gp->name ? " " : "") << (gp->name ? gp->name : "")
         << " could not be unwound and stays as it is\n";
   }
   if (left.size() > most) out << "weft: at_exit::unwind: and " << static_cast<std::uint64_t>(left.size() - most) << " more\n";

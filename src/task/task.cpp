@@ -139,6 +139,7 @@ g* make_goroutine(task_base* t) noexcept {
   const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
   *static_cast<task_base**>(made.closure) = t;
   made.gp->creator = t->creator;
+  made.gp->created_at = t->created_at;
   return go_prepare(made.gp, &run_as_goroutine);
 }
 
@@ -270,11 +271,13 @@ void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
 }
 
 void task_start(task_base* t) noexcept {
+  const void* const created_at = __builtin_return_address(0);
   {
     m* mp = self()->mp;
     const in_runtime inside(mp);
     if (p* pp = current_p()) {
       t->creator = this_goroutine::id();
+      t->created_at = created_at;
       bump(pp->count.started);
       tasks_of_p* l = of_mine(pp);
       {
@@ -292,6 +295,7 @@ void task_start(task_base* t) noexcept {
   t->state.fetch_or(started, std::memory_order_relaxed);
   const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
   *static_cast<task_base**>(made.closure) = t;
+  made.gp->created_at = created_at;
   go_commit(made.gp, &run_as_goroutine);
 }
 

@@ -1,8 +1,11 @@
 // deadlock_test.cpp: nobody runs and nobody can wake anybody: the report, its states and its status.
 // weft-test: emulated=0
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <thread>
+
+#include <unistd.h>
 
 #include "support/support.hpp"
 
@@ -225,4 +228,52 @@ TEST(deadlock, is_not_seen_where_there_is_none) {
   const auto r = child("many_narrow_moments");
   EXPECT_TRUE(ended_with(r, 0));
   EXPECT_EQ(r.err, "");
+}
+
+WEFT_CHILD(one_computes) {
+  return weft::run([] {
+    auto c = weft::make_chan<int>(1);
+    weft::go([=] {
+      spin(100ms);
+      c.send(1);
+    });
+    weft::go([] { ::usleep(150'000); });
+    return c.recv() == 1 ? 0 : 1;
+  });
+}
+// DEADLOCK-06. Who runs, or sits in a system call, may still wake somebody.
+TEST(deadlock, is_not_seen_while_somebody_computes_or_is_in_a_system_call) {
+  const auto r = child("one_computes");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(r.err, "");
+}
+
+WEFT_CHILD(panics_slowly) {
+  return weft::run([] {
+    struct slow : std::exception {
+      const char* what() const noexcept override {
+        ::usleep(100'000);
+        return "slow";
+      }
+    };
+    weft::go([] { throw slow(); });
+    weft::select();
+  });
+}
+WEFT_CHILD(exits_slowly) {
+  return weft::run([] {
+    weft::at_exit([] { ::usleep(100'000); });
+    weft::go([] { weft::exit(3); });
+    weft::select();
+  });
+}
+// DEADLOCK-10. The end has begun, and has its own reason.
+TEST(deadlock, is_not_reported_while_a_panic_or_an_exit_is_under_way) {
+  const auto panic = child("panics_slowly");
+  EXPECT_TRUE(ended_with(panic, 2));
+  EXPECT_TRUE(starts_with(panic.err, "panic: slow\n\ngoroutine 2 [running]:\n"));
+  EXPECT_FALSE(contains(panic.err, "asleep"));
+  const auto exit = child("exits_slowly");
+  EXPECT_TRUE(ended_with(exit, 3));
+  EXPECT_EQ(exit.err, "");
 }

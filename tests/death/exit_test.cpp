@@ -201,7 +201,7 @@ TEST(exit, waits_for_a_panic_that_is_being_printed) {
     const auto r = child(how);
     EXPECT_TRUE(ended_with(r, 2)) << how;
     EXPECT_TRUE(starts_with(r.err, "panic: crash\n\ngoroutine ")) << how;
-    EXPECT_TRUE(contains(r.err, "created by goroutine 1\n")) << how;
+    EXPECT_TRUE(contains(r.err, " in goroutine 1\n")) << how;
   }
 }
 

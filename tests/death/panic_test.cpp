@@ -1,5 +1,6 @@
 // panic_test.cpp: an exception that nobody catches ends the process, with Go's words and status 2.
 // weft-test: emulated=0
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -245,4 +246,135 @@ TEST(panic, prints_all_of_its_message) {
   EXPECT_TRUE(ended_with(r, 2));
   EXPECT_TRUE(contains(r.err, "line one"));
   EXPECT_TRUE(contains(r.err, "line two"));
+}
+
+WEFT_CHILD(many_panic_at_once) {
+  return weft::run([] {
+    auto go = weft::make_chan<void>();
+    for (int i = 0; i < 20; ++i) {
+      weft::go([=] {
+        static_cast<void>(go.recv());
+        throw std::runtime_error("one of many");
+      });
+    }
+    go.close();
+    weft::this_goroutine::sleep_for(10s);
+  });
+}
+// PANIC-10. Two reports in one are none.
+TEST(panic, of_several_at_once_is_one_report) {
+  for (int round = 0; round < scale(5, 2); ++round) {
+    const auto r = child("many_panic_at_once");
+    EXPECT_TRUE(ended_with(r, 2));
+    EXPECT_TRUE(starts_with(r.err, "panic: one of many\n\ngoroutine "));
+    EXPECT_EQ(r.err.find("panic: "), r.err.rfind("panic: "));
+    EXPECT_EQ(r.err.find("\ngoroutine "), r.err.rfind("\ngoroutine "));
+    EXPECT_EQ(r.err.back(), '\n');
+  }
+}
+
+WEFT_CHILD(panic_while_main_returns) {
+  return weft::run([] {
+    auto ready = weft::make_chan<void>(1);
+    weft::go([=] {
+      ready.send();
+      throw std::runtime_error("late");
+    });
+    static_cast<void>(ready.recv());
+    return 0;
+  });
+}
+// Go's TestPanicRace. The panic has begun, or will before its goroutine could be stopped: main's return does not hide it.
+TEST(panic, while_main_returns_is_reported_or_main_was_first) {
+  for (int round = 0; round < scale(12, 2); ++round) {
+    const auto r = child("panic_while_main_returns");
+    if (r.status == 0) {  // its goroutine was still in send() when the world stopped
+      EXPECT_EQ(r.err, "");
+      continue;
+    }
+    ASSERT_TRUE(ended_with(r, 2));
+    ASSERT_TRUE(starts_with(r.err, "panic: late\n\ngoroutine 2 [running]:\n"));
+    ASSERT_EQ(r.err.back(), '\n');
+  }
+}
+
+WEFT_CHILD(panic_that_main_has_seen) {
+  return weft::run([] {
+    static std::atomic<bool> began{false};
+    struct slow : std::exception {
+      const char* what() const noexcept override {
+        began = true;
+        spin(20ms);
+        return "slow";
+      }
+    };
+    weft::go([] { throw slow(); });
+    while (!began) weft::this_goroutine::yield();
+    return 0;
+  });
+}
+// PANIC-10. A report that has begun is finished, whatever main does.
+TEST(panic, that_is_being_reported_outlives_main) {
+  if (procs_asked() < 2) GTEST_SKIP() << "main cannot run beside the report";
+  for (int round = 0; round < scale(5, 2); ++round) {
+    const auto r = child("panic_that_main_has_seen");
+    EXPECT_TRUE(ended_with(r, 2));
+    EXPECT_TRUE(starts_with(r.err, "panic: slow\n\ngoroutine 2 [running]:\n"));
+  }
+}
+
+namespace app {
+struct what_throws_all_the_same : std::exception {
+  const char* what() const noexcept override {
+    throw_text("from what()");
+    return "";
+  }
+};
+struct what_parks : std::exception {
+  const char* what() const noexcept override {
+    static_cast<void>(weft::make_chan<int>().recv());
+    return "";
+  }
+};
+struct what_yields : std::exception {
+  const char* what() const noexcept override {
+    for (int i = 0; i < 100; ++i) weft::this_goroutine::yield();
+    weft::this_goroutine::sleep_for(1ms);
+    return "after a while";
+  }
+};
+struct what_uses_a_channel : std::exception {
+  const char* what() const noexcept override {
+    auto c = weft::make_chan<int>(1);
+    c.send(1);
+    return c.recv() == 1 ? "through a channel" : "";
+  }
+};
+struct what_faults : std::exception {
+  const char* what() const noexcept override { return reinterpret_cast<const char*>(8); }
+};
+}  // namespace app
+WEFT_CHILD(odd_what) {
+  return weft::run([&] {
+    weft::go([&] {
+      const auto& kind = args.at(0);
+      if (kind == "throws all the same") throw app::what_throws_all_the_same();
+      if (kind == "parks") throw app::what_parks();
+      if (kind == "yields") throw app::what_yields();
+      if (kind == "uses a channel") throw app::what_uses_a_channel();
+      if (kind == "faults") throw app::what_faults();
+    });
+    weft::this_goroutine::sleep_for(10s);
+  });
+}
+// PANIC-14. The last thing that a program does is the least tested: it must not hang.
+TEST(panic, with_a_text_that_cannot_be_had_ends_all_the_same) {
+  for (const auto& [kind, text] : {std::pair{"throws all the same", "[what() does not return]"}, {"parks", "[what() does not return]"}, {"yields", "after a while"},
+                                   {"uses a channel", "through a channel"}, {"faults", "[what() does not return]"}}) {
+    const auto start = steady::now();
+    const auto r = child("odd_what", {.env = {"ASAN_OPTIONS=handle_segv=0:detect_leaks=0", "TSAN_OPTIONS=handle_segv=0"}, .args = {kind}});
+    EXPECT_TRUE(ended_with(r, 2)) << kind;
+    EXPECT_TRUE(starts_with(r.err, report(text, "2"))) << kind;
+    EXPECT_LT(steady::now() - start, limit(5s)) << kind;
+  }
 }

@@ -46,6 +46,7 @@ struct task_base {
   destroy_fn destroy;
   std::uint32_t size, align;
   std::uint64_t creator = 0;
+  const void* created_at = nullptr;  // the return address of async()'s call
   std::exception_ptr error;
   union {
     sudog* waiter = nullptr;

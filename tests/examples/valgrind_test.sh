@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# valgrind_test.sh: Valgrind knows goroutines' stacks: no false errors, no "client switching stacks?".
+# weft-test: procs=1,4 timeout=120
+set -u
+command -v valgrind >/dev/null || exit 77
+grep -q '^WEFT_SANITIZE:[A-Z]*=..*' "$WEFT_BUILD_DIR/CMakeCache.txt" && exit 77  # it has its own memory
+[[ -x $WEFT_BUILD_DIR/examples/hello ]] || exit 77
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+for program in hello pipeline; do
+  valgrind --error-exitcode=9 --log-file="$report" "$WEFT_BUILD_DIR/examples/$program" >/dev/null
+  status=$?
+  if ((status != 0)) || grep -q 'switching stacks' "$report"; then
+    printf '%s: status %d\n' "$program" "$status"
+    cat "$report"
+    exit 1
+  fi
+done
