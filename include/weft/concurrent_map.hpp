@@ -16,6 +16,7 @@
 
 #include <weft/detail/config.hpp>
 #include <weft/detail/map_core.hpp>
+#include <weft/this_goroutine.hpp>
 
 namespace weft {
 
@@ -49,9 +50,13 @@ class concurrent_map {
   }
   /// Sets the value of a key.
   /// Parks: as a mutex does; and as user code does.    Threads: any.    Allocates: yes.
-  void store(K key, V v) { static_cast<void>(put(make(std::move(key), std::move(v)), [](const auto&) { return true; })); }
+  void store(K key, V v) {
+    poll();
+    static_cast<void>(put(make(std::move(key), std::move(v)), [](const auto&) { return true; }));
+  }
   /// The value that is there, and true; or v, which is now, and false.
   std::pair<V, bool> load_or_store(K key, V v) {
+    poll();
     const detail::read_section section;
     if (const auto p = find(key); p.entry) return {value(p), true};
     auto mine = make(std::move(key), std::move(v));
@@ -61,12 +66,14 @@ class concurrent_map {
   }
   /// Sets the value of a key; what was there before, or nothing.
   std::optional<V> swap(K key, V v) {
+    poll();
     const detail::read_section section;
     const auto p = put(make(std::move(key), std::move(v)), [](const auto&) { return true; });
     return p.entry ? std::optional<V>(value(p)) : std::nullopt;
   }
   /// Sets the value to `desired` if the key is there with a value == expected.
   bool compare_and_swap(const K& key, const V& expected, V desired) {
+    poll();
     const detail::read_section section;
     if (const auto p = find(key); !p.entry || !(value(p) == expected)) return false;
     bool done = false;
@@ -75,17 +82,20 @@ class concurrent_map {
   }
   /// Deletes a key; what was there, or nothing.    Parks: as store().    Allocates: no.
   std::optional<V> load_and_delete(const K& key) {
+    poll();
     const detail::read_section section;
     const auto p = take(key, [](const auto&) { return true; });
     return p.entry ? std::optional<V>(value(p)) : std::nullopt;
   }
   /// Whether it was there.
   bool erase(const K& key) {
+    poll();
     const detail::read_section section;
     return take(key, [](const auto&) { return true; }).entry != nullptr;
   }
   /// Deletes the key if it is there with a value == expected.
   bool compare_and_delete(const K& key, const V& expected) {
+    poll();
     const detail::read_section section;
     return take(key, [&](const detail::map_place& p) { return value(p) == expected; }).entry != nullptr;
   }
@@ -112,6 +122,8 @@ class concurrent_map {
   void flush() { core_.flush(); }
 
  private:
+  // What changes the map begins with poll(), outside its read_section: who computes on and on would else lose its processor (D3) in the middle
+  // of one, and keep everybody's removed entries alive until its thread runs again.
   struct node : detail::map_entry {
     K key;
     V value;
