@@ -205,7 +205,7 @@ class sending {
   }
   template <class V>
   bool send_until(V&& v, std::int64_t deadline) const {
-    const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, deadline); });
+    const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, {.deadline = deadline}); });
     sent(s);
     return s == chan_status::done;
   }
@@ -229,7 +229,7 @@ class sending<void, Self> {
     if (WEFT_UNLIKELY(s == chan_status::closed)) throw_closed_channel();
   }
   bool send_until(std::int64_t deadline) const {
-    const chan_status s = chan_send_until(core(), nullptr, deadline);
+    const chan_status s = chan_send_until(core(), nullptr, {.deadline = deadline});
     sent(s);
     return s == chan_status::done;
   }
@@ -266,7 +266,7 @@ class receiving {
  private:
   chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
   result<T> recv_until(std::int64_t deadline) const {
-    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, deadline); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
+    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, {.deadline = deadline}); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
                             [](chan_status s) { return result<T>(to_errc(s)); });
   }
 };
@@ -289,7 +289,7 @@ class receiving<void, Self> {
  private:
   chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
   result<void> recv_until(std::int64_t deadline) const {
-    const chan_status s = chan_recv_until(core(), nullptr, deadline);
+    const chan_status s = chan_recv_until(core(), nullptr, {.deadline = deadline});
     if (s == chan_status::done) return {};
     return to_errc(s);
   }
@@ -323,7 +323,7 @@ class chan : public detail::sending<T, chan<T>>, public detail::receiving<T, cha
   constexpr chan() noexcept = default;  ///< nil
 
  private:
-  explicit chan(detail::chan_core* c) noexcept : ref_(c) {}
+  explicit chan(detail::chan_ref ref) noexcept : ref_(std::move(ref)) {}
   template <class U>
   friend chan<U> make_chan(std::int64_t capacity);
   friend detail::sending<T, chan>;
@@ -367,10 +367,27 @@ class receiver : public detail::receiving<T, receiver<T>>, public detail::chan_f
 /// Throws bad_chan_size for a negative capacity or one that does not fit into memory.    Parks: no.    Allocates: yes.
 template <class T>
 [[nodiscard]] chan<T> make_chan(std::int64_t capacity = 0) {
-  return chan<T>(detail::chan_make(detail::element<T>::size, capacity, detail::element<T>::drop));
+  return chan<T>(detail::chan_ref(detail::chan_make(detail::element<T>::size, capacity, detail::element<T>::drop)));
 }
 
 namespace detail {
+
+/// The way to the core inside a handle.
+struct chan_access {
+  template <class H>
+  static const chan_ref& ref(const H& handle) noexcept {
+    return handle.ref_;
+  }
+  template <class H>
+  static chan_ref take(H&& handle) noexcept {
+    return std::move(handle.ref_);
+  }
+  /// A handle that shares c with `other`, or is the only one.
+  template <class T>
+  static receiver<T> receiver_of(const chan_ref& other) noexcept {
+    return receiver<T>(chan<T>(other));
+  }
+};
 
 /// An input iterator over what comes. Increment receives; leaving the loop consumes nothing more.
 template <class T>

@@ -23,18 +23,6 @@ namespace weft {
 
 namespace detail {
 
-/// The way to the core inside a handle.
-struct chan_access {
-  template <class H>
-  static const chan_ref& ref(const H& handle) noexcept {
-    return handle.ref_;
-  }
-  template <class H>
-  static chan_ref take(H&& handle) noexcept {
-    return std::move(handle.ref_);
-  }
-};
-
 template <class H>
 struct handle_of {
   static constexpr bool sends = false, receives = false;

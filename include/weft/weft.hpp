@@ -5,6 +5,7 @@
 #include <weft/blocking.hpp>
 #include <weft/call_c.hpp>
 #include <weft/chan.hpp>
+#include <weft/context.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
@@ -15,4 +16,5 @@
 #include <weft/select.hpp>
 #include <weft/stats.hpp>
 #include <weft/this_goroutine.hpp>
+#include <weft/timer.hpp>
 #include <weft/wait_group.hpp>

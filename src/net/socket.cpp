@@ -23,10 +23,10 @@ int index(direction d) noexcept { return static_cast<int>(d); }
 std::uint32_t expired_bit(direction d) noexcept { return d == direction::read ? poll_desc::read_expired : poll_desc::write_expired; }
 
 template <direction D>
-void deadline_passed(timer* t, g_list& woken) noexcept {
+void deadline_passed(timer* t, due_list& due) noexcept {
   auto* pd = static_cast<poll_desc*>(t->arg);
   pd->info.fetch_or(expired_bit(D), std::memory_order_seq_cst);  // [mo:poll.info]
-  if (g* gp = poll_unblock(pd, D, false)) woken.push_back(gp);
+  if (g* gp = poll_unblock(pd, D, false)) due.push_back(gp);
 }
 
 }  // namespace

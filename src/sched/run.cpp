@@ -191,6 +191,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     resize_procs_locked(nullptr, n < max_procs ? n : max_procs);
   }
   start_sysmon();
+  adopt_early_timers();
   acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
   start_the_world();
   no_longer_stopper();  // it was whoever ended the last run()

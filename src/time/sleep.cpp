@@ -48,7 +48,7 @@ void sleep_ns(std::int64_t ns) {
   }
   gp->sleep_timer.when = std::min(deadline_after_ns(ns), timer_heap::never - 1);  // as long as it may be, it is a timer
   gp->sleep_timer.arg = gp;
-  gp->sleep_timer.fire = [](timer* t, g_list& woken) noexcept { woken.push_back(static_cast<g*>(t->arg)); };
+  gp->sleep_timer.fire = [](timer* t, due_list& due) noexcept { due.push_back(static_cast<g*>(t->arg)); };
   park(&commit_sleep, nullptr, wait_reason::sleep);
 }
 

@@ -91,14 +91,14 @@ bool timer_heap::remove(timer* t) noexcept {
   }
 }
 
-std::uint32_t timer_heap::run(std::int64_t now, g_list& woken) noexcept {
+std::uint32_t timer_heap::run(std::int64_t now, due_list& due) noexcept {
   if (earliest() > now) return 0;
   std::uint32_t fired = 0;
   lock_guard hold(lock_);
-  while (size_ > 0 && entries_[0].when <= now) {
+  while (size_ > 0 && entries_[0].when <= now && !due.full()) {
     timer* t = entries_[0].get();
     const auto fire = t->fire;
-    fire(t, woken);
+    fire(t, due);
     take(0);
     fired++;
   }
