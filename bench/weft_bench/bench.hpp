@@ -35,6 +35,7 @@ result fib(long n);
 
 result timers(long n);  // memory.cpp
 result parked(long n);
+result after_func(long n);
 
 /// The echo server: prints its port and serves until standard input ends.
 void serve();  // echo.cpp

@@ -50,6 +50,7 @@ const std::vector<workload> workloads = {
     {"select", 2'000'000, 4, many, select, a_tenth, {}},
     {"mutex", 10'000'000, 64, many, mutex, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},
+    {"after_func", 1'000'000, 1, many, after_func, a_tenth, {"window"}},
     {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},
     {"idle_conns", 0, 0, 0, nullptr, none, {"serve", "port"}},  // the same server

@@ -120,7 +120,7 @@ void cancel_node::start_timer(std::exception_ptr reason_then) {
   due_reason = std::move(reason_then);
   due.when = deadline;
   due.arg = this;
-  due.fire = [](timer* t, due_list& list) noexcept { list.start(&time_is_up, t->arg); };
+  due.fire = [](heap_timer* t, due_list& list) noexcept { list.start(&time_is_up, t->arg); };
   context_add_ref(this);
   add_timer(&due);
 }

@@ -107,7 +107,7 @@ struct cancel_node : context_node, cancel_hook {
   atomic<bool> has_channel{false};
   cancel_hook* first = nullptr;    // guarded by mutex
   bool timed = false;              // made with a deadline of its own
-  timer due;                       // guarded by mutex: whether it is queued
+  heap_timer due;                  // guarded by mutex: whether it is queued
   std::exception_ptr due_reason;
   std::optional<std::stop_source> source;  // guarded by mutex; once ended, it is for finish()
   cancel_node* next_later = nullptr;       // of a cancelled_list

@@ -72,7 +72,7 @@ struct alignas(64) g {
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
   std::uint32_t locks_of_thread = 0;   // lock_thread() less unlock_thread()
-  timer sleep_timer;
+  heap_timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;
   atomic<std::uint32_t> wakeup{0};  // g_thread: the futex word it sleeps on

@@ -10,9 +10,9 @@ namespace weft {
 struct due_list;  // work/timers.hpp
 class timer_heap;
 
-struct timer {
+struct heap_timer {
   /// Called when due, under the heap's lock: puts a goroutine that it may wake on `due`, or a function to be started. A leaf.
-  using fire_fn = void (*)(timer* t, due_list& due) noexcept;
+  using fire_fn = void (*)(heap_timer* t, due_list& due) noexcept;
 
   std::int64_t when = 0;          // ns on the monotonic clock
   fire_fn fire = nullptr;

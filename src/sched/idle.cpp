@@ -280,7 +280,7 @@ void wake_poller(std::int64_t when, who_else otherwise) noexcept {
   }
 }
 
-void add_timer(timer* t) noexcept {
+void add_timer(heap_timer* t) noexcept {
   m* mp = self()->mp;
   const bool own = mp && mp->pp;
   const std::int64_t when = t->when;  // once it is queued, it may fire and be gone

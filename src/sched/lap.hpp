@@ -50,7 +50,7 @@ void put_idle_p_locked(p* pp) noexcept;
 enum class who_else : std::uint8_t { nobody, a_searcher };
 void wake_poller(std::int64_t when, who_else otherwise) noexcept;
 /// Queues t on this P, or on another for a thread without one; before the first run(), for the P that there will be. Any thread.
-void add_timer(timer* t) noexcept;
+void add_timer(heap_timer* t) noexcept;
 /// run() has its Ps: they get what was queued before.
 void adopt_early_timers() noexcept;
 [[nodiscard]] m* make_m() noexcept;

@@ -17,7 +17,7 @@ struct function_core {
   atomic<std::uint32_t> lock{0};  // who sets the timer, one after the other
   const function_ops* ops;
   void* place;
-  weft::timer due;
+  heap_timer due;
 };
 
 new_function function_alloc(std::size_t size, std::size_t align, const function_ops* ops) {
@@ -60,7 +60,7 @@ bool function_set(function_core* f, std::int64_t when) noexcept {
     if (!was_queued) function_add_ref(f);
     f->due.when = when;
     f->due.arg = f;
-    f->due.fire = [](timer* t, due_list& due) noexcept { due.start(&run_function, t->arg); };
+    f->due.fire = [](heap_timer* t, due_list& due) noexcept { due.start(&run_function, t->arg); };
     add_timer(&f->due);
   }
   unlock_word(f->lock);

@@ -35,9 +35,9 @@ class timer_heap {
   /// One that is never removed need not know its place in the heap; so moving it about touches no memory of its owner, which
   /// for a million sleepers is most of the cost.
   enum class removal : std::uint8_t { possible, never };
-  bool add(timer* t, removal r = removal::possible) noexcept;
+  bool add(heap_timer* t, removal r = removal::possible) noexcept;
   /// Takes t out of whatever heap it is in; false when it is in none: it has fired, or was never added. Any thread.
-  static bool remove(timer* t) noexcept;
+  static bool remove(heap_timer* t) noexcept;
   /// Fires all that are due, or until `due` is full; returns how many fired. Any thread.
   std::uint32_t run(std::int64_t now, due_list& due) noexcept;
   /// Moves all of them to another heap (this P is going).
@@ -53,8 +53,8 @@ class timer_heap {
     std::int64_t when;      // beside the pointer: comparing touches no timer
     std::uintptr_t tagged;  // the timer; bit 0: it does not know its place
     entry() = default;
-    entry(timer* t, removal r) noexcept : when(t->when), tagged(reinterpret_cast<std::uintptr_t>(t) | (r == removal::never)) {}
-    [[nodiscard]] timer* get() const noexcept { return reinterpret_cast<timer*>(tagged & ~std::uintptr_t{1}); }
+    entry(heap_timer* t, removal r) noexcept : when(t->when), tagged(reinterpret_cast<std::uintptr_t>(t) | (r == removal::never)) {}
+    [[nodiscard]] heap_timer* get() const noexcept { return reinterpret_cast<heap_timer*>(tagged & ~std::uintptr_t{1}); }
   };
   void place(std::uint32_t i, entry e) noexcept;
   void up(std::uint32_t i, entry e) noexcept;
