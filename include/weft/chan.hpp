@@ -18,6 +18,7 @@
 
 #include <weft/detail/chan_core.hpp>
 #include <weft/detail/config.hpp>
+#include <weft/detail/context_wait.hpp>
 #include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
@@ -160,6 +161,8 @@ struct element<void> {
   };
 };
 
+/// Why an operation with a context gave nothing.
+inline std::error_code why_not(chan_status s, const context& ctx) { return s == chan_status::closed ? make_error_code(errc::channel_closed) : err_of(ctx); }
 inline errc to_errc(chan_status s) noexcept {
   return s == chan_status::closed ? errc::channel_closed : s == chan_status::timed_out ? errc::timed_out : errc::would_block;
 }
@@ -194,6 +197,14 @@ class sending {
   [[nodiscard]] bool send_for(T&& v, std::chrono::duration<Rep, Period> d) const {
     return send_until(std::move(v), d > d.zero() ? deadline_after_ns(to_ns(d)) : 0);
   }
+  /// Sends v, waiting until ctx is done; then its error, and v is unchanged. A ctx that is done already: nothing is tried.
+  /// Throws closed_channel.    Parks: yes.
+  [[nodiscard]] result<void> send(const T& v, const context& ctx) const
+    requires std::is_copy_constructible_v<T>
+  {
+    return send_within(v, ctx);
+  }
+  [[nodiscard]] result<void> send(T&& v, const context& ctx) const { return send_within(std::move(v), ctx); }
   /// No more values: receivers get what is buffered, then nothing; blocked senders throw closed_channel.
   /// Throws close_of_closed_channel, close_of_nil_channel.    Parks: no.    Threads: any.
   void close() const { chan_close(core()); }
@@ -209,6 +220,15 @@ class sending {
     sent(s);
     return s == chan_status::done;
   }
+  template <class V>
+  result<void> send_within(V&& v, const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, limit); });
+    sent(s);
+    if (s == chan_status::done) return {};
+    return err_of(ctx);
+  }
 };
 
 /// The same for a channel of events: chan<void>.
@@ -220,6 +240,14 @@ class sending<void, Self> {
   template <class Rep, class Period>
   [[nodiscard]] bool send_for(std::chrono::duration<Rep, Period> d) const {
     return send_until(d > d.zero() ? deadline_after_ns(to_ns(d)) : 0);
+  }
+  [[nodiscard]] result<void> send(const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    const chan_status s = chan_send_until(core(), nullptr, limit);
+    sent(s);
+    if (s == chan_status::done) return {};
+    return err_of(ctx);
   }
   void close() const { chan_close(core()); }
 
@@ -259,6 +287,14 @@ class receiving {
     if (!r && r.error() == errc::would_block) return errc::timed_out;
     return r;
   }
+  /// The next value, waiting until ctx is done; then its error; errc::channel_closed. A ctx that is done already: nothing is
+  /// received.    Parks: yes.    Threads: any.
+  [[nodiscard]] result<T> recv(const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, limit); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
+                            [&](chan_status s) { return result<T>(why_not(s, ctx)); });
+  }
   /// for (T& v : c) ...: each value until the channel is closed and drained.
   chan_iterator<T> begin() const { return chan_iterator<T>(static_cast<const Self*>(this)->ref_); }
   std::default_sentinel_t end() const noexcept { return {}; }
@@ -284,6 +320,13 @@ class receiving<void, Self> {
     result<void> r = recv_until(0);
     if (!r && r.error() == errc::would_block) return errc::timed_out;
     return r;
+  }
+  [[nodiscard]] result<void> recv(const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    const chan_status s = chan_recv_until(core(), nullptr, limit);
+    if (s == chan_status::done) return {};
+    return why_not(s, ctx);
   }
 
  private:
