@@ -189,7 +189,7 @@ inline cancelable to_cancelable(const context_ref& n) { return {context_access::
 
 // ---- the makers ----
 // All throw panic "cannot create context from nil parent" for an empty parent. Child of a parent that is done: done at once.
-// Parks: no.    Threads: any.    Allocates: yes.
+// Parks: only while somebody cancels the parent.    Threads: any.    Allocates: yes.    Example: examples/cancellation.cpp
 
 /// auto [ctx, cancel] = with_cancel(parent): a child that can be cancelled, and is at the end of the scope.
 inline cancelable with_cancel(const context& parent) { return detail::to_cancelable(detail::context_cancelable(parent)); }

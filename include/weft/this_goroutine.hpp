@@ -22,7 +22,7 @@ constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
   return std::chrono::ceil<ns>(d).count();
 }
 WEFT_API void sleep_ns(std::int64_t ns);
-WEFT_API bool sleep_within(const wait_limit& limit) noexcept;  // false: cancelled
+WEFT_API bool sleep_within(const wait_limit& limit);  // false: cancelled
 WEFT_API std::int64_t deadline_after_ns(std::int64_t ns) noexcept;  // now + ns, saturated: INT64_MAX is "never"
 
 // yield() in three parts, so that the switch itself lies in the caller's code: see detail/gogo.hpp.

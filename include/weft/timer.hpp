@@ -67,7 +67,7 @@ template <class Rep, class Period>
 }
 
 /// Calls f() in a new goroutine, d from now. With reset() it may be called again, also while it runs. Dropping the handle
-/// stops nothing.    Parks: no.    Threads: any; before run(), it starts when that does.    Allocates: once.
+/// stops nothing. Example: examples/timers.cpp.    Parks: no.    Threads: any; before run(), it starts when that does.    Allocates: once.
 template <class Rep, class Period, class F>
 timer after_func(std::chrono::duration<Rep, Period> d, F&& f) {
   timer t;

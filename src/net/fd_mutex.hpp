@@ -7,10 +7,10 @@
 
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/wait_list.hpp>
-#include <weft/this_goroutine.hpp>
 
 #include "base/atomic.hpp"
 #include "base/throw.hpp"
+#include "sched/lap.hpp"
 #include "sync/semaphore.hpp"
 #include "work/netpoll.hpp"
 
@@ -57,14 +57,16 @@ class fd_mutex {
       if (!state_.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;  // [mo:fd_mutex]
       if ((old & bit) == 0) return turn::taken;
       auto& queue = turn_[static_cast<int>(d)];
-      if (weft::detail::acquire(queue, weft::detail::queue_end::back, wait_reason::io_wait, limit) != weft::detail::wait_end::woken) {
+      if (limit.none()) {
+        weft::detail::acquire(queue, weft::detail::queue_end::back, wait_reason::io_wait);
+      } else if (weft::detail::acquire(queue, weft::detail::queue_end::back, wait_reason::io_wait, limit) != weft::detail::wait_end::woken) {
         // One off the count, unless the last of it was taken for a wake-up: that one is on its way to us, and may have to be
         // passed on, which who has a turn does at its end. With that turn the operation sees by itself that it is cancelled.
         old = state_.load(std::memory_order_relaxed);
         while ((old >> waiters & waiters_mask) != 0) {
           if (state_.compare_exchange_weak(old, old - (std::uint64_t{1} << waiters), std::memory_order_relaxed)) return turn::cancelled;
         }
-        while (!weft::detail::try_acquire(queue)) this_goroutine::yield();
+        while (!weft::detail::try_acquire(queue)) give_way();
       }
       old = state_.load(std::memory_order_relaxed);  // the one who woke us took us off the count; compete again
     }

@@ -212,11 +212,12 @@ std::uint64_t fresh_id() noexcept {
 }
 
 void start_goroutine(void (*run)(void*), void* arg) noexcept {
+  m* mp = self()->mp;
+  const in_runtime inside(mp);
   const detail::new_goroutine made = detail::go_begin(sizeof arg, alignof(void*), nullptr);
   *static_cast<void**>(made.closure) = arg;
   go_prepare(made.gp, run);
-  m* mp = self()->mp;
-  if (p* pp = mp ? mp->pp : nullptr) {
+  if (p* pp = mp ? +mp->pp : nullptr) {
     bump(pp->count.started);
     put_back(pp, made.gp);
   } else {

@@ -250,6 +250,7 @@ select_result look_and_wait(const select_case* cases, std::size_t n, sudog* entr
   for (;;) {
     const select_result r = look_and_wait(cases, n, entries, locked, room, limit);
     if (r.index != look_again) return r;
+    if (g* gp = current_g(); gp && is_to_unwind(gp)) return {-1, chan_status::timed_out};
     if (limit.what == select_limit::kind::until && limit.ns <= os::now_ns()) limit = {select_limit::kind::within, 0};  // a last look
   }
 }

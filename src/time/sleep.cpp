@@ -52,11 +52,14 @@ void sleep_ns(std::int64_t ns) {
   park(&commit_sleep, nullptr, wait_reason::sleep);
 }
 
-bool sleep_within(const wait_limit& limit) noexcept {
+bool sleep_within(const wait_limit& limit) {
   if (limit.deadline <= os::now_ns()) return true;
   g* gp = current_or_thread();
+  unwind_if_due();
   begin_contest(gp);
-  return park_until(gp, [](g*) noexcept { return true; }, nullptr, wait_reason::sleep, limit) == wait_end::timed_out;
+  const wait_end end = park_until(gp, [](g*) noexcept { return true; }, nullptr, wait_reason::sleep, limit);
+  unwind_if_due();
+  return end == wait_end::timed_out;
 }
 
 }  // namespace detail

@@ -275,7 +275,7 @@ WEFT_TEST(after_func, is_not_starved_by_runnable_goroutines) {
   std::atomic<bool> stop{false};
   weft::wait_group both;
   both.go([&] {
-    while (!stop) ping.send(1), pong.recv();
+    while (!stop) ping.send(1), static_cast<void>(pong.recv());
     ping.close();
   });
   both.go([&] {
