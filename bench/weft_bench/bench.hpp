@@ -40,6 +40,7 @@ result parallel_for(long n);  // loops.cpp
 
 result timers(long n);  // memory.cpp
 result parked(long n);
+result after_func(long n);
 
 result throw_(long n);  // throw.cpp
 

@@ -53,6 +53,7 @@ const std::vector<workload> workloads = {
     {"rwmutex", 10'000'000, 8, many, rwmutex, a_tenth, {}},
     {"map", 10'000'000, 80, many, map, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},
+    {"after_func", 1'000'000, 1, many, after_func, a_tenth, {"window"}},
     {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}},
     {"throw", 1'000'000, 1'024, many, throw_, a_tenth, {}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},

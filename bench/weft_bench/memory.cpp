@@ -73,6 +73,25 @@ result timers(long n) {
               field("late_p99_us", us(late, 0.99))};
 }
 
+// As a server does with a time limit for each request: it is set, and nearly always stopped before its time.
+result after_func(long n) {
+  const long window = std::min(n, param("window", 1'000));
+  if (window < 1) fail("window: must be above zero");
+  std::vector<weft::timer> set(static_cast<std::size_t>(window));
+  std::uint64_t seed = 42;
+  std::atomic<long> ran{0};
+  long stopped = 0;
+  for (long i = 0; i < n; i++) {
+    weft::timer& t = set[static_cast<std::size_t>(i % window)];
+    if (i >= window) stopped += t.stop();
+    t = weft::after_func(std::chrono::hours(1) + nanoseconds(splitmix(seed) % 1'000'000'000), [&ran] { ran++; });
+  }
+  for (const weft::timer& t : set) stopped += t.stop();
+  check("timers stopped", stopped, n);
+  check("functions that ran", ran, 0);
+  return {n};
+}
+
 result parked(long n) {
   const long linger_ms = param("linger_ms", 500);
   if (linger_ms < 0 || linger_ms > 60'000) fail("linger_ms: " + std::to_string(linger_ms) + " is not between 0 and 60000");

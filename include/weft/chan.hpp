@@ -18,6 +18,7 @@
 
 #include <weft/detail/chan_core.hpp>
 #include <weft/detail/config.hpp>
+#include <weft/detail/context_wait.hpp>
 #include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
@@ -160,6 +161,8 @@ struct element<void> {
   };
 };
 
+/// Why an operation with a context gave nothing.
+inline std::error_code why_not(chan_status s, const context& ctx) { return s == chan_status::closed ? make_error_code(errc::channel_closed) : err_of(ctx); }
 inline errc to_errc(chan_status s) noexcept {
   return s == chan_status::closed ? errc::channel_closed : s == chan_status::timed_out ? errc::timed_out : errc::would_block;
 }
@@ -194,6 +197,14 @@ class sending {
   [[nodiscard]] bool send_for(T&& v, std::chrono::duration<Rep, Period> d) const {
     return send_until(std::move(v), d > d.zero() ? deadline_after_ns(to_ns(d)) : 0);
   }
+  /// Sends v, waiting until ctx is done; then its error, and v is unchanged. A ctx that is done already: nothing is tried.
+  /// Throws closed_channel.    Parks: yes.
+  [[nodiscard]] result<void> send(const T& v, const context& ctx) const
+    requires std::is_copy_constructible_v<T>
+  {
+    return send_within(v, ctx);
+  }
+  [[nodiscard]] result<void> send(T&& v, const context& ctx) const { return send_within(std::move(v), ctx); }
   /// No more values: receivers get what is buffered, then nothing; blocked senders throw closed_channel.
   /// Throws close_of_closed_channel, close_of_nil_channel.    Parks: no.    Threads: any.
   void close() const { chan_close(core()); }
@@ -205,9 +216,18 @@ class sending {
   }
   template <class V>
   bool send_until(V&& v, std::int64_t deadline) const {
-    const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, deadline); });
+    const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, {.deadline = deadline}); });
     sent(s);
     return s == chan_status::done;
+  }
+  template <class V>
+  result<void> send_within(V&& v, const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    const chan_status s = element<T>::send(std::forward<V>(v), [&](const void* e) { return chan_send_until(core(), e, limit); });
+    sent(s);
+    if (s == chan_status::done) return {};
+    return err_of(ctx);
   }
 };
 
@@ -221,6 +241,14 @@ class sending<void, Self> {
   [[nodiscard]] bool send_for(std::chrono::duration<Rep, Period> d) const {
     return send_until(d > d.zero() ? deadline_after_ns(to_ns(d)) : 0);
   }
+  [[nodiscard]] result<void> send(const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    const chan_status s = chan_send_until(core(), nullptr, limit);
+    sent(s);
+    if (s == chan_status::done) return {};
+    return err_of(ctx);
+  }
   void close() const { chan_close(core()); }
 
  private:
@@ -229,7 +257,7 @@ class sending<void, Self> {
     if (WEFT_UNLIKELY(s == chan_status::closed)) throw_closed_channel();
   }
   bool send_until(std::int64_t deadline) const {
-    const chan_status s = chan_send_until(core(), nullptr, deadline);
+    const chan_status s = chan_send_until(core(), nullptr, {.deadline = deadline});
     sent(s);
     return s == chan_status::done;
   }
@@ -259,6 +287,14 @@ class receiving {
     if (!r && r.error() == errc::would_block) return errc::timed_out;
     return r;
   }
+  /// The next value, waiting until ctx is done; then its error; errc::channel_closed. A ctx that is done already: nothing is
+  /// received.    Parks: yes.    Threads: any.
+  [[nodiscard]] result<T> recv(const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, limit); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
+                            [&](chan_status s) { return result<T>(why_not(s, ctx)); });
+  }
   /// for (T& v : c) ...: each value until the channel is closed and drained.
   chan_iterator<T> begin() const { return chan_iterator<T>(static_cast<const Self*>(this)->ref_); }
   std::default_sentinel_t end() const noexcept { return {}; }
@@ -266,7 +302,7 @@ class receiving {
  private:
   chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
   result<T> recv_until(std::int64_t deadline) const {
-    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, deadline); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
+    return element<T>::recv([&](void* e) { return chan_recv_until(core(), e, {.deadline = deadline}); }, [](T&& v) { return result<T>(std::in_place, std::move(v)); },
                             [](chan_status s) { return result<T>(to_errc(s)); });
   }
 };
@@ -285,11 +321,18 @@ class receiving<void, Self> {
     if (!r && r.error() == errc::would_block) return errc::timed_out;
     return r;
   }
+  [[nodiscard]] result<void> recv(const context& ctx) const {
+    const wait_limit limit = limit_of(ctx);
+    if (is_over(limit)) return err_of(ctx);
+    const chan_status s = chan_recv_until(core(), nullptr, limit);
+    if (s == chan_status::done) return {};
+    return why_not(s, ctx);
+  }
 
  private:
   chan_core* core() const noexcept { return static_cast<const Self*>(this)->ref_.get(); }
   result<void> recv_until(std::int64_t deadline) const {
-    const chan_status s = chan_recv_until(core(), nullptr, deadline);
+    const chan_status s = chan_recv_until(core(), nullptr, {.deadline = deadline});
     if (s == chan_status::done) return {};
     return to_errc(s);
   }
@@ -323,7 +366,7 @@ class chan : public detail::sending<T, chan<T>>, public detail::receiving<T, cha
   constexpr chan() noexcept = default;  ///< nil
 
  private:
-  explicit chan(detail::chan_core* c) noexcept : ref_(c) {}
+  explicit chan(detail::chan_ref ref) noexcept : ref_(std::move(ref)) {}
   template <class U>
   friend chan<U> make_chan(std::int64_t capacity);
   friend detail::sending<T, chan>;
@@ -367,10 +410,27 @@ class receiver : public detail::receiving<T, receiver<T>>, public detail::chan_f
 /// Throws bad_chan_size for a negative capacity or one that does not fit into memory.    Parks: no.    Allocates: yes.
 template <class T>
 [[nodiscard]] chan<T> make_chan(std::int64_t capacity = 0) {
-  return chan<T>(detail::chan_make(detail::element<T>::size, capacity, detail::element<T>::drop));
+  return chan<T>(detail::chan_ref(detail::chan_make(detail::element<T>::size, capacity, detail::element<T>::drop)));
 }
 
 namespace detail {
+
+/// The way to the core inside a handle.
+struct chan_access {
+  template <class H>
+  static const chan_ref& ref(const H& handle) noexcept {
+    return handle.ref_;
+  }
+  template <class H>
+  static chan_ref take(H&& handle) noexcept {
+    return std::move(handle.ref_);
+  }
+  /// A handle that shares c with `other`, or is the only one.
+  template <class T>
+  static receiver<T> receiver_of(const chan_ref& other) noexcept {
+    return receiver<T>(chan<T>(other));
+  }
+};
 
 /// An input iterator over what comes. Increment receives; leaving the loop consumes nothing more.
 template <class T>

@@ -5,7 +5,8 @@
 // socket stays usable. Source of the design: Go's net and internal/poll.
 //
 // Each operation has a form that throws std::system_error, whose what() says which operation and which addresses, and one
-// with an std::error_code&. On a thread that weft did not make, an operation blocks that thread.
+// with an std::error_code&. Those that wait also take a context: they fail with its error when it is done, and at once when it is
+// done already; what else waits on the socket is left alone. (On a plain thread that may take 50 ms.) On a thread that weft did not make, an operation blocks that thread.
 #pragma once
 
 #include <chrono>
@@ -18,6 +19,7 @@
 #include <system_error>
 #include <utility>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/error.hpp>
 
@@ -40,23 +42,35 @@ class WEFT_API stream {
   /// Parks: yes.    Allocates: no.
   [[nodiscard]] std::size_t read_some(std::span<std::byte> buffer) const;
   [[nodiscard]] std::size_t read_some(std::span<std::byte> buffer, std::error_code& ec) const;
+  [[nodiscard]] std::size_t read_some(std::span<std::byte> buffer, const context& ctx) const;
+  [[nodiscard]] std::size_t read_some(std::span<std::byte> buffer, const context& ctx, std::error_code& ec) const;
   /// Fills the buffer. errc::eof when the stream ends before; returns how many bytes came (the throwing form: all).
   std::size_t read_full(std::span<std::byte> buffer) const;
   std::size_t read_full(std::span<std::byte> buffer, std::error_code& ec) const;
+  std::size_t read_full(std::span<std::byte> buffer, const context& ctx) const;
+  std::size_t read_full(std::span<std::byte> buffer, const context& ctx, std::error_code& ec) const;
   /// What fits into the socket's buffer, waiting for room for the first byte.
   [[nodiscard]] std::size_t write_some(std::span<const std::byte> data) const;
   [[nodiscard]] std::size_t write_some(std::span<const std::byte> data, std::error_code& ec) const;
+  [[nodiscard]] std::size_t write_some(std::span<const std::byte> data, const context& ctx) const;
+  [[nodiscard]] std::size_t write_some(std::span<const std::byte> data, const context& ctx, std::error_code& ec) const;
   /// Writes all of it; no other writer's bytes come between. Returns how many were written (less only with an error).
   /// A connection that the peer has closed is an error, never a signal.
   std::size_t write_all(std::span<const std::byte> data) const;
   std::size_t write_all(std::span<const std::byte> data, std::error_code& ec) const;
+  std::size_t write_all(std::span<const std::byte> data, const context& ctx) const;
+  std::size_t write_all(std::span<const std::byte> data, const context& ctx, std::error_code& ec) const;
   std::size_t write_all(std::string_view text) const { return write_all(std::as_bytes(std::span(text))); }
   std::size_t write_all(std::string_view text, std::error_code& ec) const { return write_all(std::as_bytes(std::span(text)), ec); }
+  std::size_t write_all(std::string_view text, const context& ctx) const { return write_all(std::as_bytes(std::span(text)), ctx); }
+  std::size_t write_all(std::string_view text, const context& ctx, std::error_code& ec) const { return write_all(std::as_bytes(std::span(text)), ctx, ec); }
   /// Sends `count` bytes of the open file from `offset` on, by sendfile(2). Returns how many were sent: fewer, without an
   /// error, when the file ends before. The first use gives SIGPIPE, if nobody has done that, a handler that does nothing:
   /// sendfile(2) has no other way to be without it. Child processes do not inherit that.
   std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count) const;
   std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) const;
+  std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, const context& ctx) const;
+  std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, const context& ctx, std::error_code& ec) const;
 
   /// For reads and writes, those that wait already too. no_deadline clears. A time that is past fails at once.
   void set_deadline(time_point t) const noexcept;
@@ -102,6 +116,8 @@ class WEFT_API listener {
   /// on stderr), rather than spin or fail.    Parks: yes.
   [[nodiscard]] stream accept() const;
   [[nodiscard]] stream accept(std::error_code& ec) const;
+  [[nodiscard]] stream accept(const context& ctx) const;
+  [[nodiscard]] stream accept(const context& ctx, std::error_code& ec) const;
   void set_deadline(time_point t) const noexcept;
   /// As stream's: returns when nobody is in accept() any more. Removes the path of a Unix socket, as the last handle's end does.
   void close() const noexcept;
@@ -114,6 +130,8 @@ class WEFT_API listener {
 
  private:
   friend struct access;
+  stream accept(const context* ctx) const;
+  stream accept(const context* ctx, std::error_code& ec) const;
   explicit listener(std::shared_ptr<detail::socket> s) noexcept : socket_(std::move(s)) {}
   std::shared_ptr<detail::socket> socket_;
 };
@@ -134,5 +152,7 @@ struct dial_options {
 /// Parks: yes.    Threads: any.
 [[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options = {});
 [[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec);
+[[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const context& ctx, const dial_options& options = {});
+[[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const context& ctx, const dial_options& options, std::error_code& ec);
 
 }  // namespace weft::net

@@ -11,10 +11,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
 #include <weft/chan.hpp>
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/select_core.hpp>
 #include <weft/this_goroutine.hpp>
@@ -22,18 +24,6 @@
 namespace weft {
 
 namespace detail {
-
-/// The way to the core inside a handle.
-struct chan_access {
-  template <class H>
-  static const chan_ref& ref(const H& handle) noexcept {
-    return handle.ref_;
-  }
-  template <class H>
-  static chan_ref take(H&& handle) noexcept {
-    return std::move(handle.ref_);
-  }
-};
 
 template <class H>
 struct handle_of {
@@ -257,6 +247,14 @@ template <class F = detail::no_handler>
   return detail::timeout_case<F>(detail::limit_until(t), std::forward<F>(f));
 }
 
+/// f() or f(std::error_code), its error, when ctx is done.
+template <class F = detail::no_handler>
+  requires(std::is_invocable_v<F&> || std::is_invocable_v<F&, std::error_code>)
+[[nodiscard]] auto on_context(const context& ctx, F&& f = F()) {
+  if constexpr (std::is_invocable_v<F&>) return on_recv(ctx.done(), std::forward<F>(f));
+  else return on_recv(ctx.done(), [&ctx, &f] { std::invoke(f, ctx.err()); });
+}
+
 /// f() when no case is ready now: then select() never waits.
 template <class F = detail::no_handler>
 [[nodiscard]] auto on_default(F&& f = F()) {
@@ -344,6 +342,8 @@ class WEFT_API selector {
   int recv(const H& c) {
     return add_recv<detail::value_of<H>>(c, nullptr);
   }
+  /// Adds: ctx is done.
+  int done(const context& ctx) { return recv(ctx.done()); }
   /// Adds: send v, which is copied or moved into the selector now, once on a chan<T> or sender<T>.
   template <detail::sending_handle H, class V>
     requires(!std::is_void_v<detail::value_of<H>> && std::is_constructible_v<detail::value_of<H>, V &&>)

@@ -6,7 +6,9 @@
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/gogo.hpp>
+#include <weft/error.hpp>
 
 namespace weft {
 
@@ -20,6 +22,7 @@ constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
   return std::chrono::ceil<ns>(d).count();
 }
 WEFT_API void sleep_ns(std::int64_t ns);
+WEFT_API bool sleep_within(const wait_limit& limit);  // false: cancelled
 WEFT_API std::int64_t deadline_after_ns(std::int64_t ns) noexcept;  // now + ns, saturated: INT64_MAX is "never"
 
 // yield() in three parts, so that the switch itself lies in the caller's code: see detail/gogo.hpp.
@@ -65,6 +68,13 @@ WEFT_API stack_use stack_usage() noexcept;
 template <class Rep, class Period>
 void sleep_for(std::chrono::duration<Rep, Period> d) {
   if (d > d.zero()) detail::sleep_ns(detail::to_ns(d));
+}
+/// Waits at least d, unless ctx is done before; then its error. Not at all when ctx is done already.
+template <class Rep, class Period>
+result<void> sleep_for(std::chrono::duration<Rep, Period> d, const context& ctx) {
+  const detail::wait_limit limit{.deadline = detail::deadline_after_ns(detail::to_ns(d)), .done = detail::done_of(ctx)};
+  if (!detail::is_over(limit) && detail::sleep_within(limit)) return {};
+  return detail::err_of(ctx);
 }
 /// Waits until t, on t's own clock (a clock that is set meanwhile is looked at again).
 template <class Clock, class Duration>

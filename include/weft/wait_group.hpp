@@ -1,6 +1,7 @@
 // wait_group.hpp: waiting until a number of things are done. Source: Go's sync/waitgroup.go.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <tuple>
@@ -9,8 +10,12 @@
 
 #include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
+#include <weft/detail/context_wait.hpp>
+#include <weft/detail/wait_limit.hpp>
 #include <weft/detail/wait_list.hpp>
+#include <weft/error.hpp>
 #include <weft/go.hpp>
+#include <weft/this_goroutine.hpp>
 
 namespace weft {
 
@@ -28,6 +33,24 @@ class wait_group {
   void done() { add(-1); }
   /// Waits until the count is 0.    Parks: yes.    Threads: any.    Allocates: no.
   WEFT_API void wait();
+  /// Waits until the count is 0, at most for d, or until t on t's own clock. Whether it is.
+  template <class Rep, class Period>
+  [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> d) {
+    return wait_within({.deadline = d > d.zero() ? detail::deadline_after_ns(detail::to_ns(d)) : 0}) == detail::wait_end::woken;
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool wait_until(std::chrono::time_point<Clock, Duration> t) {
+    do {
+      if (wait_for(t - Clock::now())) return true;
+    } while (Clock::now() < t);  // a clock that was set meanwhile
+    return false;
+  }
+  /// Waits until the count is 0, unless ctx is done before; then its error. Not at all when ctx is done already.
+  result<void> wait(const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && wait_within(limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
+  }
 
   /// Starts f(args...) as a goroutine that counts in this group. It is done when f has returned and what it
   /// captured is destroyed; an exception that leaves f ends the process before wait() returns;
@@ -56,6 +79,8 @@ class wait_group {
   }
 
  private:
+  WEFT_API detail::wait_end wait_within(const detail::wait_limit& limit);  // a deadline of 0: only looks
+
   detail::atomic<std::uint64_t> state_{0};  // the count in the upper 32 bits, who waits in the lower
   detail::semaphore_core sema_;
 };

@@ -9,6 +9,7 @@
 #include <weft/chan.hpp>
 #include <weft/concurrent_map.hpp>
 #include <weft/condition_variable.hpp>
+#include <weft/context.hpp>
 #include <weft/debug.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
@@ -32,5 +33,6 @@
 #include <weft/stats.hpp>
 #include <weft/task_group.hpp>
 #include <weft/this_goroutine.hpp>
+#include <weft/timer.hpp>
 #include <weft/wait_group.hpp>
 #include <weft/watch.hpp>

@@ -80,7 +80,7 @@ struct alignas(64) g {
   std::uint32_t locks_of_thread = 0;   // lock_thread() less unlock_thread()
   detail::local_node* locals = nullptr;  // its values of weft::local, newest first; null again when it ends
   atomic<std::int64_t> waiting_since{0};  // with g_wait_noted: when note_waiting() saw it first
-  timer sleep_timer;
+  heap_timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;
   atomic<std::uint32_t> wakeup{0};  // g_thread: the futex word it sleeps on

@@ -7,13 +7,12 @@
 
 namespace weft {
 
-struct g;
-struct g_list;
+struct due_list;  // work/timers.hpp
 class timer_heap;
 
-struct timer {
-  /// Called when due, under the heap's lock: takes a goroutine that it may wake and puts it on `woken`. A leaf.
-  using fire_fn = void (*)(timer* t, g_list& woken) noexcept;
+struct heap_timer {
+  /// Called when due, under the heap's lock: puts a goroutine that it may wake on `due`, or a function to be started. A leaf.
+  using fire_fn = void (*)(heap_timer* t, due_list& due) noexcept;
 
   std::int64_t when = 0;          // ns on the monotonic clock
   fire_fn fire = nullptr;

@@ -14,6 +14,7 @@
 
 #include "net/access.hpp"
 #include "net/address.hpp"
+#include "net/operation.hpp"
 #include "net/socket.hpp"
 
 namespace weft::net {
@@ -47,7 +48,7 @@ namespace {
 }
 
 // One attempt.
-stream connect(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, std::error_code& ec) {
+stream connect(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, const context* ctx, std::error_code& ec) {
   bool under_way = false;
   const int fd = begin_connect(a, options, under_way, ec);
   if (fd < 0) return {};
@@ -56,6 +57,7 @@ stream connect(const detail::socket_address& a, std::string_view network, const 
   detail::socket_address peer;
   if (under_way) {
     s->set_deadline(direction::write, deadline);
+    const detail::cancellation cancellation(*s, direction::write, ctx ? weft::detail::canceller_of(*ctx) : nullptr);
     do {  // a first event may come before the connection stands: the peer's address tells
       if (!s->wait(direction::write, ec)) return {};
       pending_error(fd, ec);
@@ -78,16 +80,18 @@ bool is_connected_to_itself(int fd, const detail::socket_address& dialed) {
 
 // Attempts on one address: a second and a third when the kernel's choice of a port was bad, as many as there is time for
 // while a Unix listener's queue is full.
-stream dial_one(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, std::error_code& ec) {
+stream dial_one(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, const context* ctx,
+                std::error_code& ec) {
   std::chrono::nanoseconds pause = 100us;
   for (int bad_ports = 0;;) {
     ec.clear();
-    stream s = connect(a, network, options, deadline, ec);
+    stream s = connect(a, network, options, deadline, ctx, ec);
     if (a.family() == AF_UNIX) {
       if (ec != std::errc::resource_unavailable_try_again) return s;
       const auto left = deadline == no_deadline ? pause : deadline - std::chrono::steady_clock::now();
       if (left <= 0s) return ec = errc::timed_out, stream();
-      this_goroutine::sleep_for(std::min(pause, left));
+      if (!ctx) this_goroutine::sleep_for(std::min(pause, left));
+      else if (const auto slept = this_goroutine::sleep_for(std::min(pause, left), *ctx); !slept) return ec = slept.error(), stream();
       pause = std::min<std::chrono::nanoseconds>(pause * 2, 20ms);
       continue;
     }
@@ -106,9 +110,7 @@ time_point share_of(time_point deadline, time_point now, std::size_t left) noexc
   return std::min(deadline, now + std::max<std::chrono::nanoseconds>((deadline - now) / static_cast<std::int64_t>(left), 2s));
 }
 
-}  // namespace
-
-stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec) {
+stream dial(std::string_view network, std::string_view address, const dial_options& options, const context* ctx, std::error_code& ec) {
   ec.clear();
   const auto start = std::chrono::steady_clock::now();
   // A timeout beyond the clock's range is none.
@@ -118,23 +120,34 @@ stream dial(std::string_view network, std::string_view address, const dial_optio
   std::error_code first;  // of the address that is preferred
   for (std::size_t i = 0; i < addresses.size(); i++) {
     const time_point now = std::chrono::steady_clock::now();
+    if (ctx && ctx->err()) return ec = ctx->err(), stream();  // whatever the earlier addresses said
     if (limited && now >= deadline) {
       if (!first) first = errc::timed_out;
       break;
     }
-    stream s = dial_one(addresses[i], network, options, share_of(deadline, now, addresses.size() - i), ec);
+    stream s = dial_one(addresses[i], network, options, share_of(deadline, now, addresses.size() - i), ctx, ec);
     if (!ec) return s;
     if (!first) first = ec;
   }
   if (first) ec = first;
+  if (ctx && ctx->err()) ec = ctx->err();
   return {};
 }
 
-stream dial(std::string_view network, std::string_view address, const dial_options& options) {
+stream dial(std::string_view network, std::string_view address, const dial_options& options, const context* ctx) {
   std::error_code ec;
-  stream s = dial(network, address, options, ec);
+  stream s = dial(network, address, options, ctx, ec);
   if (ec) throw std::system_error(ec, "dial " + std::string(network) + " " + std::string(address));
   return s;
+}
+
+}  // namespace
+
+stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec) { return dial(network, address, options, nullptr, ec); }
+stream dial(std::string_view network, std::string_view address, const dial_options& options) { return dial(network, address, options, nullptr); }
+stream dial(std::string_view network, std::string_view address, const context& ctx, const dial_options& options) { return dial(network, address, options, &ctx); }
+stream dial(std::string_view network, std::string_view address, const context& ctx, const dial_options& options, std::error_code& ec) {
+  return dial(network, address, options, &ctx, ec);
 }
 
 }  // namespace weft::net

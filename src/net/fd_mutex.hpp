@@ -5,10 +5,12 @@
 
 #include <cstdint>
 
+#include <weft/detail/wait_limit.hpp>
 #include <weft/detail/wait_list.hpp>
 
 #include "base/atomic.hpp"
 #include "base/throw.hpp"
+#include "sched/lap.hpp"
 #include "sync/semaphore.hpp"
 #include "work/netpoll.hpp"
 
@@ -42,18 +44,30 @@ class fd_mutex {
     const std::uint64_t now = state_.fetch_sub(one_ref, std::memory_order_acq_rel) - one_ref;  // [mo:fd_mutex]
     return (now & closed_bit) != 0 && (now & refs_mask) == 0;
   }
-  /// A turn to read or to write, and a reference; waits for it. False when it is closed.
-  [[nodiscard]] bool lock(direction d) noexcept {
+  /// A turn to read or to write, and a reference; waits for it.
+  enum class turn : std::uint8_t { taken, closed, cancelled };
+  [[nodiscard]] turn lock(direction d, const weft::detail::wait_limit& limit = {}) noexcept {
     const std::uint64_t bit = d == direction::read ? read_bit : write_bit;
     const int waiters = d == direction::read ? read_waiters : write_waiters;
     std::uint64_t old = state_.load(std::memory_order_relaxed);
     for (;;) {
-      if (old & closed_bit) return false;
+      if (old & closed_bit) return turn::closed;
       check_room((old >> waiters & waiters_mask) == waiters_mask || (old & refs_mask) == refs_mask);
       const std::uint64_t wanted = old & bit ? old + (std::uint64_t{1} << waiters) : (old | bit) + one_ref;
       if (!state_.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;  // [mo:fd_mutex]
-      if ((old & bit) == 0) return true;
-      weft::detail::acquire(turn_[static_cast<int>(d)], weft::detail::queue_end::back, wait_reason::io_wait);
+      if ((old & bit) == 0) return turn::taken;
+      auto& queue = turn_[static_cast<int>(d)];
+      if (limit.none()) {
+        weft::detail::acquire(queue, weft::detail::queue_end::back, wait_reason::io_wait);
+      } else if (weft::detail::acquire(queue, weft::detail::queue_end::back, wait_reason::io_wait, limit) != weft::detail::wait_end::woken) {
+        // One off the count, unless the last of it was taken for a wake-up: that one is on its way to us, and may have to be
+        // passed on, which who has a turn does at its end. With that turn the operation sees by itself that it is cancelled.
+        old = state_.load(std::memory_order_relaxed);
+        while ((old >> waiters & waiters_mask) != 0) {
+          if (state_.compare_exchange_weak(old, old - (std::uint64_t{1} << waiters), std::memory_order_relaxed)) return turn::cancelled;
+        }
+        while (!weft::detail::try_acquire(queue)) give_way();
+      }
       old = state_.load(std::memory_order_relaxed);  // the one who woke us took us off the count; compete again
     }
   }

@@ -14,6 +14,7 @@
 #include "base/throw.hpp"
 #include "net/access.hpp"
 #include "net/address.hpp"
+#include "net/operation.hpp"
 #include "net/socket.hpp"
 
 namespace weft::net {
@@ -104,16 +105,22 @@ listener listen(std::string_view network, std::string_view address, const listen
   return l;
 }
 
-stream listener::accept(std::error_code& ec) const {
+stream listener::accept(const context* ctx, std::error_code& ec) const {
   using namespace std::chrono_literals;
   ec.clear();
   if (!socket_) return ec = errc::closed, stream();
   for (auto pause = 5ms;;) {
     detail::ip_address peer{};
-    const ssize_t fd = socket_->attempt(direction::read, ec, [&peer](int l) {
-      socklen_t size = sizeof peer;
-      return static_cast<ssize_t>(::accept4(l, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    });
+    ssize_t fd = -1;
+    {
+      const detail::operation op(*socket_, direction::read, ctx, ec);
+      if (!ec) {
+        fd = socket_->attempt_in_turn(direction::read, ec, [&peer](int l) {
+          socklen_t size = sizeof peer;
+          return static_cast<ssize_t>(::accept4(l, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        });
+      }
+    }
     if (fd >= 0) {
       auto s = detail::adopt(static_cast<int>(fd), socket_->network(), ec);
       if (s) {
@@ -123,7 +130,8 @@ stream listener::accept(std::error_code& ec) const {
     }
     if (is_shortage(ec)) {
       say_shortage_once(ec);
-      this_goroutine::sleep_for(pause);
+      if (!ctx) this_goroutine::sleep_for(pause);
+      else if (const auto slept = this_goroutine::sleep_for(pause, *ctx); !slept) return ec = slept.error(), stream();
       pause = pause < 500ms ? pause * 2 : pause;
     } else if (!is_lost_connection(ec)) {
       return {};
@@ -132,12 +140,17 @@ stream listener::accept(std::error_code& ec) const {
   }
 }
 
-stream listener::accept() const {
+stream listener::accept(const context* ctx) const {
   std::error_code ec;
-  stream s = accept(ec);
+  stream s = accept(ctx, ec);
   if (ec) fail(ec, "accept", socket_.get());
   return s;
 }
+
+stream listener::accept() const { return accept(nullptr); }
+stream listener::accept(std::error_code& ec) const { return accept(nullptr, ec); }
+stream listener::accept(const context& ctx) const { return accept(&ctx); }
+stream listener::accept(const context& ctx, std::error_code& ec) const { return accept(&ctx, ec); }
 
 void listener::set_deadline(time_point t) const noexcept {
   if (socket_) socket_->set_deadline(direction::read, t);

@@ -22,11 +22,13 @@ int index(direction d) noexcept { return static_cast<int>(d); }
 
 std::uint32_t expired_bit(direction d) noexcept { return d == direction::read ? poll_desc::read_expired : poll_desc::write_expired; }
 
+std::uint32_t cancelled_bit(direction d) noexcept { return d == direction::read ? poll_desc::read_cancelled : poll_desc::write_cancelled; }
+
 template <direction D>
-void deadline_passed(timer* t, g_list& woken) noexcept {
+void deadline_passed(heap_timer* t, due_list& due) noexcept {
   auto* pd = static_cast<poll_desc*>(t->arg);
   pd->info.fetch_or(expired_bit(D), std::memory_order_seq_cst);  // [mo:poll.info]
-  if (g* gp = poll_unblock(pd, D, false)) woken.push_back(gp);
+  if (g* gp = poll_unblock(pd, D, false)) due.push_back(gp);
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ socket::~socket() {
 bool socket::check(direction d, std::error_code& ec) noexcept {
   const std::uint32_t trouble = poll_trouble(pd_, d);
   if (__builtin_expect(trouble != 0, 0)) {
-    ec = trouble & poll_desc::closing ? errc::closed : errc::timed_out;
+    ec = trouble & poll_desc::closing ? errc::closed : trouble & cancelled_bit(d) ? errc::canceled : errc::timed_out;
     return false;
   }
   // The timer wakes who is parked; who never has to wait may never give its P a chance to run it.
@@ -121,6 +123,13 @@ void socket::set_deadline(direction d, time_point t) noexcept {
   inject(woken);
 }
 
+// As a deadline that passes: `info` first, then who waits.
+void socket::cancel(direction d) noexcept {
+  pd_->info.fetch_or(cancelled_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
+  if (auto* waits = poll_unblock(pd_, d, false)) ready(waits);
+}
+void socket::forget_cancel(direction d) noexcept { pd_->info.fetch_and(~cancelled_bit(d), std::memory_order_seq_cst); }  // [mo:poll.info]
+
 // For a deadline that is set and has no timer. When it is past, it takes effect at once.
 void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) noexcept {
   m* mp = self()->mp;
@@ -131,7 +140,7 @@ void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) n
     pd_->info.fetch_or(expired_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
     if (g* gp = poll_unblock(pd_, d, false)) woken.push_back(gp);
   } else if (pp) {  // before the first run() there is none: see start_late_timer()
-    timer& timer = pd_->deadline[index(d)];
+    heap_timer& timer = pd_->deadline[index(d)];
     timer.when = when;
     timer.arg = pd_;
     timer.fire = d == direction::read ? &deadline_passed<direction::read> : &deadline_passed<direction::write>;
@@ -141,7 +150,7 @@ void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) n
 
 // Before a goroutine waits: a deadline that was set when there was no P to keep its timer gets it now.
 void socket::start_late_timer(direction d) noexcept {
-  timer& timer = pd_->deadline[index(d)];
+  heap_timer& timer = pd_->deadline[index(d)];
   const auto& deadline = deadline_ns_[index(d)];
   // [mo:timers.heap] acquire: when it has fired, check() sees that.
   if (__builtin_expect(deadline.load(std::memory_order_relaxed) == 0 || timer.heap.load(std::memory_order_acquire) != nullptr, 1)) return;

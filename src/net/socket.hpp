@@ -36,12 +36,7 @@ class socket {
   socket(const socket&) = delete;
   socket& operator=(const socket&) = delete;
 
-  /// Calls `io()` (a system call: 0 or more, or -1 and errno) in this direction's turn until it does not say EAGAIN.
-  template <class Io>
-  ssize_t attempt(direction d, std::error_code& ec, Io io) {
-    turn t(*this, d, ec);
-    return ec ? -1 : attempt_in_turn(d, ec, io);
-  }
+  /// Calls `io()` (a system call: 0 or more, or -1 and errno) until it does not say EAGAIN. In this direction's turn: operation.hpp.
   template <class Io>
   ssize_t attempt_in_turn(direction d, std::error_code& ec, Io io) {
     if (!check(d, ec)) return -1;
@@ -65,8 +60,10 @@ class socket {
   /// A turn in one direction, for operations of several calls.
   class turn {
    public:
-    turn(socket& s, direction d, std::error_code& ec) noexcept : s_(s.mutex_.lock(d) ? &s : nullptr), d_(d) {
-      if (!s_) ec = errc::closed;
+    turn(socket& s, direction d, std::error_code& ec, const weft::detail::wait_limit& limit = {}) noexcept : d_(d) {
+      const auto got = s.mutex_.lock(d, limit);
+      if (got == fd_mutex::turn::taken) s_ = &s;
+      else ec = got == fd_mutex::turn::closed ? errc::closed : errc::canceled;
     }
     ~turn() {
       if (s_ && s_->mutex_.unlock(d_)) s_->end();
@@ -74,7 +71,7 @@ class socket {
     turn(const turn&) = delete;
 
    private:
-    socket* s_;
+    socket* s_ = nullptr;
     direction d_;
   };
   /// Keeps the descriptor open for a system call outside of any turn. False when it is closed.
@@ -93,6 +90,9 @@ class socket {
   };
 
   void set_deadline(direction d, time_point t) noexcept;
+  /// Fails the operation that is under way in this direction, and those that follow, with errc::canceled; until it is forgotten.
+  void cancel(direction d) noexcept;
+  void forget_cancel(direction d) noexcept;
   /// Returns when nobody is in an operation any more and the descriptor is closed. False at once when it was closed before.
   bool close() noexcept;
   [[nodiscard]] bool is_closed() const noexcept { return mutex_.is_closed(); }

@@ -10,6 +10,7 @@
 #include <weft/net.hpp>
 
 #include "net/access.hpp"
+#include "net/operation.hpp"
 #include "net/socket.hpp"
 
 namespace weft::net {
@@ -61,24 +62,28 @@ auto or_throw(const char* name, const std::shared_ptr<socket>& s, Operation oper
 }  // namespace
 }  // namespace detail
 
+using detail::operation;
 using detail::or_throw;
 
-std::size_t stream::read_some(std::span<std::byte> buffer, std::error_code& ec) const {
-  ec.clear();
-  if (!socket_) return ec = errc::closed, 0;
-  socket::turn turn(*socket_, direction::read, ec);
+namespace {
+
+// Each operation once, with a context or without (null).
+
+std::size_t read_some(const std::shared_ptr<socket>& s, std::span<std::byte> buffer, const context* ctx, std::error_code& ec) {
+  if (!s) return ec = errc::closed, 0;
+  const operation op(*s, direction::read, ctx, ec);
   if (ec || buffer.empty()) return 0;
-  const ssize_t n = socket_->attempt_in_turn(direction::read, ec, [&](int fd) { return ::recv(fd, buffer.data(), buffer.size(), 0); });
+  const ssize_t n = s->attempt_in_turn(direction::read, ec, [&](int fd) { return ::recv(fd, buffer.data(), buffer.size(), 0); });
   if (n < 0) return 0;
-  if (n > 0 && static_cast<std::size_t>(n) < buffer.size()) socket_->set_drained();
+  if (n > 0 && static_cast<std::size_t>(n) < buffer.size()) s->set_drained();
   return static_cast<std::size_t>(n);
 }
 
-std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) const {
+std::size_t read_full(const std::shared_ptr<socket>& s, std::span<std::byte> buffer, const context* ctx, std::error_code& ec) {
   std::size_t got = 0;
   ec.clear();
   while (got < buffer.size()) {
-    const std::size_t n = read_some(buffer.subspan(got), ec);
+    const std::size_t n = read_some(s, buffer.subspan(got), ctx, ec);
     if (ec) break;
     if (n == 0) {
       ec = errc::eof;
@@ -89,52 +94,83 @@ std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) 
   return got;
 }
 
-std::size_t stream::write_some(std::span<const std::byte> data, std::error_code& ec) const {
+std::size_t write_some(const std::shared_ptr<socket>& s, std::span<const std::byte> data, const context* ctx, std::error_code& ec) {
   ec.clear();
-  if (!socket_) return ec = errc::closed, 0;
+  if (!s) return ec = errc::closed, 0;
   if (data.empty()) return 0;
-  const ssize_t n = socket_->attempt(direction::write, ec, [&](int fd) { return ::send(fd, data.data(), data.size(), MSG_NOSIGNAL); });
+  const operation op(*s, direction::write, ctx, ec);
+  if (ec) return 0;
+  const ssize_t n = s->attempt_in_turn(direction::write, ec, [&](int fd) { return ::send(fd, data.data(), data.size(), MSG_NOSIGNAL); });
   return n < 0 ? 0 : static_cast<std::size_t>(n);
 }
 
-std::size_t stream::write_all(std::span<const std::byte> data, std::error_code& ec) const {
-  ec.clear();
-  if (!socket_) return ec = errc::closed, 0;
-  socket::turn turn(*socket_, direction::write, ec);
-  return ec ? 0 : detail::write_in_turn(*socket_, data, ec);
+std::size_t write_all(const std::shared_ptr<socket>& s, std::span<const std::byte> data, const context* ctx, std::error_code& ec) {
+  if (!s) return ec = errc::closed, 0;
+  const operation op(*s, direction::write, ctx, ec);
+  return ec ? 0 : detail::write_in_turn(*s, data, ec);
 }
 
-std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) const {
-  ec.clear();
-  if (!socket_) return ec = errc::closed, 0;
+std::uint64_t send_file(const std::shared_ptr<socket>& s, int file, std::uint64_t offset, std::uint64_t count, const context* ctx, std::error_code& ec) {
+  if (!s) return ec = errc::closed, 0;
   detail::survive_sigpipe();
-  socket::turn turn(*socket_, direction::write, ec);
+  const operation op(*s, direction::write, ctx, ec);
   if (ec) return 0;
   auto at = static_cast<off_t>(offset);
   std::uint64_t sent = 0;
   while (sent < count) {
     const std::size_t chunk = static_cast<std::size_t>(std::min<std::uint64_t>(count - sent, 1 << 30));
-    const ssize_t n = socket_->attempt_in_turn(direction::write, ec, [&](int fd) { return ::sendfile(fd, file, &at, chunk); });
+    const ssize_t n = s->attempt_in_turn(direction::write, ec, [&](int fd) { return ::sendfile(fd, file, &at, chunk); });
     if (n <= 0) break;
     sent += static_cast<std::uint64_t>(n);
   }
   return sent;
 }
 
+}  // namespace
+
+std::size_t stream::read_some(std::span<std::byte> buffer, std::error_code& ec) const { return net::read_some(socket_, buffer, nullptr, ec); }
 std::size_t stream::read_some(std::span<std::byte> buffer) const {
-  return or_throw("read", socket_, [&](std::error_code& ec) { return read_some(buffer, ec); });
+  return or_throw("read", socket_, [&](std::error_code& ec) { return net::read_some(socket_, buffer, nullptr, ec); });
 }
+std::size_t stream::read_some(std::span<std::byte> buffer, const context& ctx, std::error_code& ec) const { return net::read_some(socket_, buffer, &ctx, ec); }
+std::size_t stream::read_some(std::span<std::byte> buffer, const context& ctx) const {
+  return or_throw("read", socket_, [&](std::error_code& ec) { return net::read_some(socket_, buffer, &ctx, ec); });
+}
+
+std::size_t stream::read_full(std::span<std::byte> buffer, std::error_code& ec) const { return net::read_full(socket_, buffer, nullptr, ec); }
 std::size_t stream::read_full(std::span<std::byte> buffer) const {
-  return or_throw("read", socket_, [&](std::error_code& ec) { return read_full(buffer, ec); });
+  return or_throw("read", socket_, [&](std::error_code& ec) { return net::read_full(socket_, buffer, nullptr, ec); });
 }
+std::size_t stream::read_full(std::span<std::byte> buffer, const context& ctx, std::error_code& ec) const { return net::read_full(socket_, buffer, &ctx, ec); }
+std::size_t stream::read_full(std::span<std::byte> buffer, const context& ctx) const {
+  return or_throw("read", socket_, [&](std::error_code& ec) { return net::read_full(socket_, buffer, &ctx, ec); });
+}
+
+std::size_t stream::write_some(std::span<const std::byte> data, std::error_code& ec) const { return net::write_some(socket_, data, nullptr, ec); }
 std::size_t stream::write_some(std::span<const std::byte> data) const {
-  return or_throw("write", socket_, [&](std::error_code& ec) { return write_some(data, ec); });
+  return or_throw("write", socket_, [&](std::error_code& ec) { return net::write_some(socket_, data, nullptr, ec); });
 }
+std::size_t stream::write_some(std::span<const std::byte> data, const context& ctx, std::error_code& ec) const { return net::write_some(socket_, data, &ctx, ec); }
+std::size_t stream::write_some(std::span<const std::byte> data, const context& ctx) const {
+  return or_throw("write", socket_, [&](std::error_code& ec) { return net::write_some(socket_, data, &ctx, ec); });
+}
+
+std::size_t stream::write_all(std::span<const std::byte> data, std::error_code& ec) const { return net::write_all(socket_, data, nullptr, ec); }
 std::size_t stream::write_all(std::span<const std::byte> data) const {
-  return or_throw("write", socket_, [&](std::error_code& ec) { return write_all(data, ec); });
+  return or_throw("write", socket_, [&](std::error_code& ec) { return net::write_all(socket_, data, nullptr, ec); });
 }
+std::size_t stream::write_all(std::span<const std::byte> data, const context& ctx, std::error_code& ec) const { return net::write_all(socket_, data, &ctx, ec); }
+std::size_t stream::write_all(std::span<const std::byte> data, const context& ctx) const {
+  return or_throw("write", socket_, [&](std::error_code& ec) { return net::write_all(socket_, data, &ctx, ec); });
+}
+
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) const { return net::send_file(socket_, file, offset, count, nullptr, ec); }
 std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count) const {
-  return or_throw("sendfile", socket_, [&](std::error_code& ec) { return send_file(file, offset, count, ec); });
+  return or_throw("sendfile", socket_, [&](std::error_code& ec) { return net::send_file(socket_, file, offset, count, nullptr, ec); });
+}
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, const context& ctx, std::error_code& ec) const { return net::send_file(socket_, file, offset, count, &ctx, ec); }
+std::uint64_t stream::send_file(int file, std::uint64_t offset, std::uint64_t count, const context& ctx) const {
+  return or_throw("sendfile", socket_, [&](std::error_code& ec) { return net::send_file(socket_, file, offset, count, &ctx, ec); });
 }
 
 void stream::set_deadline(time_point t) const noexcept {

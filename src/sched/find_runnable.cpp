@@ -24,10 +24,14 @@ constexpr int watched_ps = 64;
 constexpr std::int64_t nap_ns = 40'000, crumb_pause_ns = 20'000;
 
 void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
-  g_list woken;
-  const std::uint32_t fired = owner->timers.run(now, woken);
-  if (fired) pp->count.timers_fired.store(pp->count.timers_fired.load(std::memory_order_relaxed) + fired, std::memory_order_relaxed);
-  inject(woken);
+  for (bool more = true; more;) {
+    due_list due;
+    const std::uint32_t fired = owner->timers.run(now, due);
+    if (fired) pp->count.timers_fired.store(pp->count.timers_fired.load(std::memory_order_relaxed) + fired, std::memory_order_relaxed);
+    more = due.full();
+    for (std::uint32_t i = 0; i < due.started; i++) start_goroutine(due.functions[i].run, due.functions[i].arg);
+    inject(due);
+  }
 }
 
 void poll_network(p* pp) noexcept {

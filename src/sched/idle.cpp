@@ -10,6 +10,7 @@
 // queues after its decrement of `spinning`. Both sides are store-then-load. The submitter is the frequent one, so it has only a
 // compiler barrier, and the searcher has barrier_on_all_threads() between the two (work/thieves.hpp): then at least one
 // of them sees the other.
+#include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 #include "work/netpoll.hpp"
 
@@ -27,6 +28,8 @@ scheduler sched;
 namespace {
 
 constexpr std::size_t least_thread_stack_bytes = 8 << 20;
+timer_heap early_timers;  // from before there is a P
+
 constexpr std::int64_t soon_ns = 1'000'000;
 constexpr std::int64_t idle_thread_ns = 5'000'000'000;  // an idle thread ends after this
 
@@ -276,6 +279,30 @@ void wake_poller(std::int64_t when, who_else otherwise) noexcept {
   } else if (otherwise == who_else::a_searcher) {
     wakep();
   }
+}
+
+void add_timer(heap_timer* t) noexcept {
+  m* mp = self()->mp;
+  const in_runtime inside(mp);
+  const bool own = mp && mp->pp;
+  const std::int64_t when = t->when;  // once it is queued, it may fire and be gone
+  p* pp = own ? mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
+  if (pp) {
+    if (pp->timers.add(t)) wake_poller(when, own ? who_else::nobody : who_else::a_searcher);
+    return;
+  }
+  early_timers.add(t);
+  // [mo:early] seq_cst: the timer, then the look for a P; adopt_early_timers() stores the Ps and then looks for timers.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (sched.ps[0].load(std::memory_order_acquire)) adopt_early_timers();  // [mo:procs]
+}
+
+void adopt_early_timers() noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // [mo:early]
+  const std::int64_t when = early_timers.earliest();
+  if (when == timer_heap::never) return;
+  early_timers.move_to(sched.ps[0].load(std::memory_order_acquire)->timers);  // [mo:procs]
+  wake_poller(when, who_else::a_searcher);
 }
 
 }  // namespace weft

@@ -49,6 +49,10 @@ void put_idle_p_locked(p* pp) noexcept;
 /// no such thread and no P of the caller's to look at it, a searcher is started.
 enum class who_else : std::uint8_t { nobody, a_searcher };
 void wake_poller(std::int64_t when, who_else otherwise) noexcept;
+/// Queues t on this P, or on another for a thread without one; before the first run(), for the P that there will be. Any thread.
+void add_timer(heap_timer* t) noexcept;
+/// run() has its Ps: they get what was queued before.
+void adopt_early_timers() noexcept;
 [[nodiscard]] m* make_m() noexcept;
 /// Makes the thread of mp, which starts with mp->next_p.
 void start_thread(m* mp) noexcept;
@@ -122,6 +126,9 @@ void unwind_all();
 // newproc.cpp
 /// The last step of go() but for the queue: gp will call run(closure).
 g* go_prepare(g* gp, void (*run)(void*)) noexcept;
+/// As go(), for whoever must not give way or has no stack to spare: a goroutine that calls run(&arg), behind those that are
+/// runnable. Any stack, any thread.
+void start_goroutine(void (*run)(void* closure), void* arg) noexcept;
 std::uint64_t fresh_id() noexcept;
 /// A goroutine that is to run for the first time gets its stack, with the forged frame on it. Holder of pp only.
 void bind_stack(p* pp, g* gp) noexcept;

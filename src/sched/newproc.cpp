@@ -215,6 +215,23 @@ std::uint64_t fresh_id() noexcept {
   return new_id(mp ? +mp->pp : nullptr);
 }
 
+void start_goroutine(void (*run)(void*), void* arg) noexcept {
+  m* mp = self()->mp;
+  const in_runtime inside(mp);
+  const detail::new_goroutine made = detail::go_begin(sizeof arg, alignof(void*), nullptr);
+  *static_cast<void**>(made.closure) = arg;
+  go_prepare(made.gp, run);
+  if (p* pp = mp ? +mp->pp : nullptr) {
+    bump(pp->count.started);
+    put_back(pp, made.gp);
+  } else {
+    sched.started.fetch_add(1, std::memory_order_relaxed);
+    lock_guard hold(sched.lock);
+    sched.global.put(made.gp);
+  }
+  wakep();
+}
+
 namespace detail {
 
 new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options) {

@@ -15,7 +15,7 @@ using detail::wait_end;
 using detail::wait_limit;
 
 struct limited_park {
-  timer t;
+  heap_timer t;
   detail::sudog on_done;
   g* gp;
   commit_fn commit;
@@ -27,12 +27,12 @@ struct limited_park {
 // [mo:claim] acq_rel, pairs with the exchange in dequeue(): one of all who could wake gp does.
 bool claim(g* gp) noexcept { return gp->claimed.exchange(1, std::memory_order_acq_rel) == 0; }
 
-void fire(timer* t, g_list& woken) noexcept {
+void fire(heap_timer* t, due_list& due) noexcept {
   auto* lp = static_cast<limited_park*>(t->arg);
   g* gp = lp->gp;
   if (!claim(gp)) return;
   lp->end = wait_end::timed_out;
-  woken.push_back(gp);
+  due.push_back(gp);
 }
 
 /// Puts gp among those whom d wakes; false when it is done already.

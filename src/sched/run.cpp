@@ -197,6 +197,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     resize_procs_locked(nullptr, procs);
   }
   start_sysmon();
+  adopt_early_timers();
   acquirep(mp, sched.ps[0].load(std::memory_order_relaxed));
   start_the_world();
   no_longer_stopper();  // it was whoever ended the last run()

@@ -1,11 +1,13 @@
 // sync/chan.cpp: the operations of one channel. Source: Go's chan.go.
 #include "sync/chan.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
 #include <weft/error.hpp>
 
+#include "os/clock.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
 #include "sched/unwind.hpp"
@@ -21,18 +23,18 @@ bool commit_unlock(g* gp) noexcept {
 
 bool commit_forever(g*) noexcept { return true; }
 
+chan_status ended_by(wait_end e) noexcept { return e == wait_end::cancelled ? chan_status::cancelled : chan_status::timed_out; }
+
 // A nil channel: nobody will ever come.
-chan_status wait_for_ever(wait_reason why, std::int64_t deadline) {
-  if (deadline == 0) return chan_status::would_block;
+chan_status wait_for_ever(wait_reason why, const wait_limit& limit) {
+  if (limit.deadline == 0) return chan_status::would_block;
   g* gp = current_or_thread();
   unwind_if_due();
-  if (deadline == no_deadline && !world_unwinds()) {
-    for (;;) park_anyone(gp, &commit_forever, nullptr, why);
-  }
+  while (limit.none() && !world_unwinds()) park_anyone(gp, &commit_forever, nullptr, why);
   begin_contest(gp);
-  static_cast<void>(park_until(gp, &commit_forever, nullptr, why, deadline));
+  const wait_end end = park_until(gp, &commit_forever, nullptr, why, limit);
   unwind_if_due();
-  return chan_status::timed_out;
+  return ended_by(end);
 }
 
 struct chan_hold {
@@ -41,24 +43,25 @@ struct chan_hold {
 };
 
 // The lock is held: waits on `list` with the element at `element`; the lock is released once this stack is left.
-[[gnu::always_inline]] inline chan_status wait_on(chan_core* c, wait_list& list, void* element, wait_reason why, std::int64_t deadline) {
+[[gnu::always_inline]] inline chan_status wait_on(chan_core* c, wait_list& list, void* element, wait_reason why, const wait_limit& limit) {
   sudog s;
   m* mp = self()->mp;
   s.gp = __builtin_expect(mp && mp->curg, 1) ? mp->curg : current_or_thread();
   s.element = element;
-  if (__builtin_expect(deadline != no_deadline, 0) || world_unwinds()) {
+  if (__builtin_expect(!limit.none(), 0) || world_unwinds()) {
     if (is_to_unwind(s.gp)) c->lock.unlock(), unwind();
     s.contested = true;
     begin_contest(s.gp);
-    chan_add_ref(c);  // a time-out needs the channel, whatever becomes of its handles meanwhile
+    chan_add_ref(c);  // who is not woken needs the channel, whatever becomes of its handles meanwhile
     const chan_hold hold{c};
     push_back(list, &s);
-    if (!park_until(s.gp, &commit_unlock, c, why, deadline)) {
+    const wait_end end = park_until(s.gp, &commit_unlock, c, why, limit);
+    if (end != wait_end::woken) {
       c->lock.lock();
       if (s.queued) remove(list, &s);
       c->lock.unlock();
       unwind_if_due();
-      return chan_status::timed_out;
+      return ended_by(end);
     }
   } else {
     push_back(list, &s);
@@ -68,23 +71,41 @@ struct chan_hold {
   return s.success ? chan_status::done : chan_status::closed;
 }
 
-[[gnu::always_inline]] inline chan_status send(chan_core* c, const void* element, std::int64_t deadline) {
-  if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_send_nil, deadline);
+[[gnu::always_inline]] inline chan_status send(chan_core* c, const void* element, const wait_limit& limit) {
+  if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_send_nil, limit);
   c->lock.lock();
   g* served;
   const chan_status now = send_locked(c, element, served);
-  if (now == chan_status::would_block && deadline != 0) return wait_on(c, c->senders, const_cast<void*>(element), wait_reason::chan_send, deadline);
+  if (now == chan_status::would_block && limit.deadline != 0) return wait_on(c, c->senders, const_cast<void*>(element), wait_reason::chan_send, limit);
   c->lock.unlock();
   if (served) ready(served);
   return now;
 }
 
-[[gnu::always_inline]] inline chan_status recv(chan_core* c, void* element, std::int64_t deadline) {
-  if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_receive_nil, deadline);
+// The lock is held, and the timer's time has not come.
+[[gnu::noinline]] chan_status wait_for_tick(chan_core* c, void* element, const wait_limit& limit) {
+  for (;;) {
+    const wait_limit shorter{.deadline = std::min(limit.deadline, c->clock->when), .done = limit.done};
+    const chan_status end = wait_on(c, c->receivers, element, wait_reason::chan_receive, shorter);
+    if (end == chan_status::cancelled) return end;
+    c->lock.lock();  // its time has come, or was changed
+    const chan_status now = take_tick_locked(c, element);
+    if (now == chan_status::done || os::now_ns() >= limit.deadline) {
+      c->lock.unlock();
+      return now == chan_status::done ? now : chan_status::timed_out;
+    }
+  }
+}
+
+[[gnu::always_inline]] inline chan_status recv(chan_core* c, void* element, const wait_limit& limit) {
+  if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_receive_nil, limit);
   c->lock.lock();
   g* served;
   const chan_status now = recv_locked(c, element, served);
-  if (now == chan_status::would_block && deadline != 0) return wait_on(c, c->receivers, element, wait_reason::chan_receive, deadline);
+  if (now == chan_status::would_block && limit.deadline != 0) {
+    if (__builtin_expect(c->clock != nullptr, 0)) return wait_for_tick(c, element, limit);
+    return wait_on(c, c->receivers, element, wait_reason::chan_receive, limit);
+  }
   c->lock.unlock();
   if (served) ready(served);
   return now;
@@ -125,10 +146,10 @@ void chan_release(chan_core* c) noexcept {
   if (last) destroy(c);  // else the last of the selects does, or somebody waits for ever, and the channel with it
 }
 
-chan_status chan_send(chan_core* c, const void* element) { return send(c, element, no_deadline); }
-chan_status chan_recv(chan_core* c, void* element) { return recv(c, element, no_deadline); }
-chan_status chan_send_until(chan_core* c, const void* element, std::int64_t deadline) { return send(c, element, deadline); }
-chan_status chan_recv_until(chan_core* c, void* element, std::int64_t deadline) { return recv(c, element, deadline); }
+chan_status chan_send(chan_core* c, const void* element) { return send(c, element, {}); }
+chan_status chan_recv(chan_core* c, void* element) { return recv(c, element, {}); }
+chan_status chan_send_until(chan_core* c, const void* element, const wait_limit& limit) { return send(c, element, limit); }
+chan_status chan_recv_until(chan_core* c, void* element, const wait_limit& limit) { return recv(c, element, limit); }
 
 void chan_close(chan_core* c) {
   if (!c) throw close_of_nil_channel();

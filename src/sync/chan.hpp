@@ -18,6 +18,10 @@
 
 namespace weft::detail {
 
+struct chan_clock {
+  std::int64_t when, period;  // see chan_make_clock()
+};
+
 struct chan_core {
   ranked_lock<rank::channel> lock;
   std::uint32_t element_size;
@@ -29,6 +33,7 @@ struct chan_core {
   bool orphan = false;        // no handle is left, only who waits
   std::uint32_t selects = 0;  // entries of selects that will come back to it, on its lists or not
   drop_fn drop;
+  chan_clock* clock = nullptr;  // a timer's channel
   atomic<std::uint32_t> refs{1};
 
   char* slot(std::size_t i) noexcept { return reinterpret_cast<char*>(this + 1) + i * element_size; }
@@ -40,6 +45,12 @@ struct chan_core {
   if (__builtin_expect(c->element_size == 8, 1)) std::memcpy(to, from, 8);
   else if (c->element_size != 0) std::memcpy(to, from, c->element_size);
 }
+
+// chan_clock.cpp
+/// done, or would_block.
+chan_status take_tick_locked(chan_core* c, void* element) noexcept;
+/// Whether there is a value now; also without the lock, as a hint.
+bool is_due(const chan_core* c) noexcept;
 
 /// What can be done at once, under the lock: done, closed, or would_block. `served` is who is to be made ready once the lock
 /// is free, or null.
@@ -83,6 +94,7 @@ struct chan_core {
     served = s->gp;
     return chan_status::done;
   }
+  if (__builtin_expect(c->clock != nullptr, 0)) return take_tick_locked(c, element);
   return __builtin_expect(c->closed, 0) ? chan_status::closed : chan_status::would_block;
 }
 

@@ -10,6 +10,7 @@
 #include "base/throw.hpp"
 #include "os/clock.hpp"
 #include "sched/lap.hpp"
+#include "sched/unwind.hpp"
 #include "sync/semaphore.hpp"
 
 namespace weft {
@@ -31,13 +32,42 @@ bool worth_spinning(int round) noexcept {
 
 }  // namespace
 
-void mutex::lock_slow() {
+// For one that was queued and is no longer, without having been woken. It is still counted among those that wait; but
+// unlock_slow() may have counted on it already: in normal mode it takes one off the count and gives a wake-up, in starving mode
+// it marks the hand-over and gives the mutex. The count is of nobody in particular, and there is never more than one gift under
+// way: a wake-up comes with the bit `woken`, which keeps the next one back, and only who was woken begins the starving mode. So
+//   - while there are others to take what is on its way, one off the count is all: they take it;
+//   - when we are the last, it is ours, and we wait for it: its giver is between two steps. Were we to go, the mutex would stay
+//     locked for ever, or the giver look for us in a mutex that somebody has destroyed meanwhile.
+mutex::given mutex::give_up() noexcept {
+  std::uint32_t old = state_.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::uint32_t waiters = old / one_waiter;
+    const bool ours = (old & starving) != 0 ? (old & handing_over) != 0 && waiters == 1 : waiters == 0;
+    if (ours) {
+      const bool taken = detail::try_acquire(sema_);
+      if (!taken) give_way();
+      old = state_.load(std::memory_order_relaxed);
+      if (taken) return (old & starving) != 0 ? given::the_mutex : given::a_wake_up;
+      continue;
+    }
+    std::uint32_t wanted = old - one_waiter;
+    if (waiters == 1) wanted &= ~starving;  // there is nobody left to hand it to
+    if (state_.compare_exchange_weak(old, wanted, std::memory_order_relaxed)) return given::nothing;
+  }
+}
+
+void mutex::lock_slow() { static_cast<void>(lock_until({})); }
+
+detail::wait_end mutex::lock_until(const detail::wait_limit& limit) {
+  using detail::wait_end;
+  wait_end end = wait_end::woken;
   std::int64_t waiting_since = 0;
   bool starved = false, awoke = false;
   int round = 0;
   std::uint32_t old = state_.load(std::memory_order_relaxed);
   for (;;) {
-    if ((old & (locked | starving)) == locked && worth_spinning(round)) {
+    if (end == wait_end::woken && (old & (locked | starving)) == locked && worth_spinning(round)) {
       // Say that somebody is awake, so that unlock() wakes nobody else.
       if (!awoke && (old & woken) == 0 && old / one_waiter != 0 && state_.compare_exchange_weak(old, old | woken, std::memory_order_relaxed)) awoke = true;
       for (int i = 0; i < 30; i++) cpu_relax();
@@ -46,25 +76,29 @@ void mutex::lock_slow() {
       continue;
     }
     std::uint32_t wanted = old;
+    const bool too_late = end != wait_end::woken && (old & (locked | starving)) != 0;  // woken after its time: one look, no more
     if ((old & starving) == 0) wanted |= locked;  // else newcomers queue
-    if (old & (locked | starving)) wanted += one_waiter;
-    if (starved && (old & locked)) wanted |= starving;
+    if ((old & (locked | starving)) && !too_late) wanted += one_waiter;
+    if (starved && (old & locked) && !too_late) wanted |= starving;
     if (awoke) wanted &= ~woken;
     // [mo:mutex] acquire, pairs with the releases in unlock() and unlock_slow().
     if (!state_.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;
-    if ((old & (locked | starving)) == 0) return;
+    if ((old & (locked | starving)) == 0) return wait_end::woken;
+    if (too_late) return unwind_if_due(), end;
     // Who was woken and lost goes to the front again.
     const auto where = waiting_since != 0 ? detail::queue_end::front : detail::queue_end::back;
     if (waiting_since == 0) waiting_since = os::now_ns();
-    detail::acquire(sema_, where, wait_reason::mutex_lock);
+    if (limit.none()) detail::acquire(sema_, where, wait_reason::mutex_lock);  // lock() cannot fail
+    else end = detail::acquire(sema_, where, wait_reason::mutex_lock, limit);
+    if (end != wait_end::woken && give_up() == given::nothing) return unwind_if_due(), end;
     starved = starved || os::now_ns() - waiting_since > starvation_ns;
     old = state_.load(std::memory_order_relaxed);
     if (old & starving) {
       // Handed over: it is ours, and still marked as locked. Leave the mode when we are the last or did not wait long.
-      std::uint32_t change = 0 - one_waiter;
+      std::uint32_t change = 0 - one_waiter - handing_over;
       if (!starved || old / one_waiter == 1) change -= starving;
       state_.fetch_add(change, std::memory_order_acquire);  // [mo:mutex]
-      return;
+      return wait_end::woken;
     }
     awoke = true;
     round = 0;
@@ -77,7 +111,7 @@ void mutex::unlock_slow() noexcept {
     if ((old & locked) == 0) fatal("sync: unlock of unlocked mutex");
     const bool hand_over = (old & starving) != 0;
     const bool wake = hand_over || (old / one_waiter != 0 && (old & woken) == 0);
-    std::uint32_t wanted = hand_over ? old : old - locked;
+    std::uint32_t wanted = hand_over ? old | handing_over : old - locked;
     if (wake && !hand_over) wanted = (wanted - one_waiter) | woken;
     // One step that unlocks and decides whom to wake: after it, state_ is not touched again, so whoever locks next may
     // destroy the mutex; who is to be woken keeps it alive until release() has let it go.

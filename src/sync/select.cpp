@@ -12,6 +12,7 @@
 // stays: commit unlocks the first channel last and touches nothing afterwards, and the woken select locks every channel.
 #include <weft/detail/select_core.hpp>
 
+#include <algorithm>
 #include <new>
 
 #include "os/clock.hpp"
@@ -63,7 +64,7 @@ class candidates {
 [[gnu::always_inline]] inline bool looks_ready(const select_case& k) noexcept {
   const chan_core* c = k.channel;
   const auto glance = [](const auto& field) { return __atomic_load_n(&field, __ATOMIC_RELAXED); };
-  if (k.op == select_op::recv) return glance(c->count) != 0 || glance(c->senders.first) != nullptr || glance(c->closed);
+  if (k.op == select_op::recv) return glance(c->count) != 0 || glance(c->senders.first) != nullptr || glance(c->closed) || (c->clock && is_due(c));
   return glance(c->receivers.first) != nullptr || glance(c->count) < c->capacity || glance(c->closed);
 }
 // The fields are plain ones, which a thread that has the lock may write meanwhile. What is read is only a hint, but to
@@ -169,6 +170,8 @@ select_result wait_for_nothing(g* gp, wait_reason why, std::int64_t deadline) no
   return {-1, chan_status::timed_out};
 }
 
+constexpr int look_again = -2;  // instead of a case: a timer among them has come, or was changed
+
 // The locks are held: waits on all channels.
 select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entries, candidates& order, channel_locks& locks, std::int64_t deadline) noexcept {
   g* gp = current_or_thread();
@@ -191,6 +194,12 @@ select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entrie
     }
     while (!order.empty()) enqueue(order.take());
   }
+  bool again = false;  // when no case is served, or one of a timer, whom only wakes who sets it
+  for (std::size_t i = 0; i < n; i++) {
+    if (!cases[i].channel || !cases[i].channel->clock) continue;
+    deadline = std::min(deadline, cases[i].channel->clock->when);
+    again = true;
+  }
   bool in_time = true;
   if (deadline != no_deadline || world_unwinds()) in_time = park_until(gp, &commit_unlock_all, &locks, wait_reason::select, deadline);
   else if ((gp->flags & g_thread) == 0) park(&commit_unlock_all, &locks, wait_reason::select);
@@ -201,14 +210,16 @@ select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entrie
     if (!cases[i].channel) continue;
     const sudog& s = entries[i];
     if (s.served) r = {static_cast<int>(i), s.success ? chan_status::done : chan_status::closed};  // only one of the wakers writes them
+    if (s.served && !cases[i].channel->clock) again = false;
     leave(cases[i], &entries[i]);
   }
   WEFT_INVARIANT((r.index >= 0) == in_time, "select: bad wakeup");
+  if (again) r.index = look_again;
   return r;
 }
 
-// No case looked ready: looks again under all locks, and waits.
-[[gnu::noinline]] select_result select_slow(const select_case* cases, std::size_t n, sudog* entries, chan_core** locked, std::uint32_t* room, select_limit limit) noexcept {
+// Looks again under all locks, and waits.
+select_result look_and_wait(const select_case* cases, std::size_t n, sudog* entries, chan_core** locked, std::uint32_t* room, select_limit limit) noexcept {
   channel_locks locks(locked, cases, n);
   locks.lock();
   candidates ready_ones(room);
@@ -224,15 +235,24 @@ select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entrie
     if (served) ready(served);
     return {static_cast<int>(i), now};
   }
-  if (limit.what == select_limit::kind::poll || (limit.what == select_limit::kind::within && limit.ns <= 0)) {
+  if (limit.what == select_limit::kind::poll || limit.what == select_limit::kind::within) {
     locks.unlock();
     return {-1, limit.what == select_limit::kind::poll ? chan_status::would_block : chan_status::timed_out};
   }
-  const std::int64_t deadline = limit.what == select_limit::kind::none     ? no_deadline
-                                : limit.what == select_limit::kind::within ? os::add_ns(os::now_ns(), limit.ns)
-                                                                           : limit.ns;
+  const std::int64_t deadline = limit.what == select_limit::kind::none ? no_deadline : limit.ns;
   if (locks.cases() == 0) return wait_for_nothing(current_or_thread(), n == 0 && deadline == no_deadline ? wait_reason::select_no_cases : wait_reason::select, deadline);
   return wait_on_all(cases, n, entries, ready_ones, locks, deadline);
+}
+
+// No case looked ready.
+[[gnu::noinline]] select_result select_slow(const select_case* cases, std::size_t n, sudog* entries, chan_core** locked, std::uint32_t* room, select_limit limit) noexcept {
+  if (limit.what == select_limit::kind::within && limit.ns > 0) limit = {select_limit::kind::until, os::add_ns(os::now_ns(), limit.ns)};
+  for (;;) {
+    const select_result r = look_and_wait(cases, n, entries, locked, room, limit);
+    if (r.index != look_again) return r;
+    if (g* gp = current_g(); gp && is_to_unwind(gp)) return {-1, chan_status::timed_out};
+    if (limit.what == select_limit::kind::until && limit.ns <= os::now_ns()) limit = {select_limit::kind::within, 0};  // a last look
+  }
 }
 
 }  // namespace

@@ -29,26 +29,36 @@ void acquire(semaphore_core& s, queue_end where, wait_reason why) noexcept {
   park_anyone(me.gp, &commit_unlock, &s, why);
 }
 
-bool acquire_unless_unwound(semaphore_core& s, wait_reason why) noexcept {
-  if (!world_unwinds()) return acquire(s, queue_end::back, why), true;
+// Who gives a permit and the limit compete for gp->claimed: if release() wins it, this wait ends as woken, with the permit; else
+// release() passes over the entry, and looks for the next.
+wait_end acquire(semaphore_core& s, queue_end where, wait_reason why, const wait_limit& limit) noexcept {
+  if (limit.none() && !world_unwinds()) return acquire(s, where, why), wait_end::woken;
   lock_word(s.lock);
   if (s.permits > 0) {
     s.permits--;
     unlock_word(s.lock);
-    return true;
+    return wait_end::woken;
   }
   sudog me;
   me.gp = current_or_thread();
   me.contested = true;
   begin_contest(me.gp);
-  push_back(s.waiters, &me);
-  if (park_until(me.gp, &commit_unlock, &s, why, wait_limit::never)) return true;
+  if (where == queue_end::front) push_front(s.waiters, &me);
+  else push_back(s.waiters, &me);
+  const wait_end end = park_until(me.gp, &commit_unlock, &s, why, limit);
+  if (end == wait_end::woken) return end;
   lock_word(s.lock);
-  const bool in_queue = me.queued;
-  if (in_queue) remove(s.waiters, &me);
+  if (me.queued) remove(s.waiters, &me);
   unlock_word(s.lock);
-  if (!in_queue) acquire(s, queue_end::back, why);  // who took it off has a permit for it
-  return !in_queue;
+  return end;
+}
+
+bool try_acquire(semaphore_core& s) noexcept {
+  lock_word(s.lock);
+  const bool taken = s.permits > 0;
+  s.permits -= taken;
+  unlock_word(s.lock);
+  return taken;
 }
 
 bool release(semaphore_core& s) noexcept {

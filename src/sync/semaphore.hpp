@@ -2,6 +2,7 @@
 // A permit goes straight to the first who waits. Source: Go's sema.go.
 #pragma once
 
+#include <weft/detail/wait_limit.hpp>
 #include <weft/detail/wait_list.hpp>
 
 #include "goroutine/wait_reason.hpp"
@@ -12,8 +13,11 @@ enum class queue_end : bool { back, front };
 
 /// Takes a permit, waiting for it at that end of the queue. Parks: yes. Any thread.
 void acquire(semaphore_core& s, queue_end where, wait_reason why) noexcept;
-/// The same, but the end of an unwinding world may claim the waiter: false then, without a permit.
-[[nodiscard]] bool acquire_unless_unwound(semaphore_core& s, wait_reason why) noexcept;
+/// The same until the limit, or the end of an unwinding world, which seems to be a time-out. Ended otherwise than woken, no permit
+/// was taken, and the caller is off the queue: one that is given meanwhile goes to the next who waits, or is kept.
+[[nodiscard]] wait_end acquire(semaphore_core& s, queue_end where, wait_reason why, const wait_limit& limit) noexcept;
+/// Takes a permit that is there.
+[[nodiscard]] bool try_acquire(semaphore_core& s) noexcept;
 /// Gives a permit: to the first who waits, else it is kept. Parks: no. Any thread.
 /// True when somebody was made ready. After it returns, and even while, the semaphore's owner may be gone.
 bool release(semaphore_core& s) noexcept;

@@ -33,19 +33,30 @@ void wait_group::add(int n) {
   for (; waiters > 0; waiters--) detail::release(sema_);
 }
 
-void wait_group::wait() {
+void wait_group::wait() { static_cast<void>(wait_within({})); }
+
+detail::wait_end wait_group::wait_within(const detail::wait_limit& limit) {
+  using detail::wait_end;
   if (world_unwinds()) unwind_if_due();
   std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
   do {
-    if (count_of(state) == 0) return;
+    if (count_of(state) == 0) return wait_end::woken;
+    if (limit.deadline == 0) return wait_end::timed_out;
   } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel, std::memory_order_acquire));  // [mo:wait_group]
-  if (!detail::acquire_unless_unwound(sema_, wait_reason::wait_group_wait)) {
-    state = state_.load(std::memory_order_relaxed);
-    while (waiters_of(state) != 0)
-      if (state_.compare_exchange_weak(state, state - 1, std::memory_order_relaxed)) unwind();
-    detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait);  // counted as woken meanwhile
+  const wait_end end = detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait, limit);
+  if (end != wait_end::woken) {
+    // One off those that wait, unless they were all taken off, each for a permit: then ours is on its way, and add() looks for
+    // us until we have it. (Others that began to wait since then are a misuse: add() before the last wait() has returned.)
+    state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
+    while (waiters_of(state) != 0) {
+      if (!state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;  // [mo:wait_group]
+      unwind_if_due();
+      return end;
+    }
+    while (!detail::try_acquire(sema_)) give_way();
   }
   if (state_.load(std::memory_order_acquire) != 0) throw panic("sync: WaitGroup is reused before previous Wait has returned");  // [mo:wait_group]
+  return wait_end::woken;
 }
 
 }  // namespace weft

@@ -48,8 +48,18 @@ void sleep_ns(std::int64_t ns) {
   }
   gp->sleep_timer.when = std::min(deadline_after_ns(ns), timer_heap::never - 1);  // as long as it may be, it is a timer
   gp->sleep_timer.arg = gp;
-  gp->sleep_timer.fire = [](timer* t, g_list& woken) noexcept { woken.push_back(static_cast<g*>(t->arg)); };
+  gp->sleep_timer.fire = [](heap_timer* t, due_list& due) noexcept { due.push_back(static_cast<g*>(t->arg)); };
   park(&commit_sleep, nullptr, wait_reason::sleep);
+}
+
+bool sleep_within(const wait_limit& limit) {
+  if (limit.deadline <= os::now_ns()) return true;
+  g* gp = current_or_thread();
+  unwind_if_due();
+  begin_contest(gp);
+  const wait_end end = park_until(gp, [](g*) noexcept { return true; }, nullptr, wait_reason::sleep, limit);
+  unwind_if_due();
+  return end == wait_end::timed_out;
 }
 
 }  // namespace detail

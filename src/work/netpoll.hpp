@@ -21,14 +21,14 @@ enum class direction : std::uint8_t { read = 0, write = 1 };
 /// tag in the event tells.
 struct alignas(64) poll_desc {
   static constexpr std::uintptr_t nothing = 0, is_ready = 1, preparing = 2;
-  enum info_bits : std::uint32_t { closing = 1, read_expired = 2, write_expired = 4, hung_up = 8, urgent = 16 };  // the last two stay
+  enum info_bits : std::uint32_t { closing = 1, read_expired = 2, write_expired = 4, read_cancelled = 8, write_cancelled = 16, hung_up = 32, urgent = 64 };  // the last two stay
 
   atomic<std::uintptr_t> slot[2] = {};
   atomic<std::uint32_t> info{0};
   atomic<std::uint32_t> tag{0};
   int fd = -1;
   ranked_lock<rank::poll_desc> lock;  // for deadlines and close
-  timer deadline[2];
+  heap_timer deadline[2];
   poll_desc* link = nullptr;
 };
 
@@ -38,10 +38,10 @@ struct alignas(64) poll_desc {
 void poll_close(poll_desc* pd) noexcept;
 /// Marks it as closing; appends who waits to `woken`.
 void poll_evict(poll_desc* pd, g_list& woken) noexcept;
-/// What a waiter must not wait for: closing or its deadline passed.
+/// What a waiter must not wait for: closing, its deadline passed, or cancelled.
 [[nodiscard]] inline std::uint32_t poll_trouble(const poll_desc* pd, direction d) noexcept {
   // [mo:poll.info] seq_cst, pairs with the fetch_ors: see poll_unblock().
-  return pd->info.load(std::memory_order_seq_cst) & (poll_desc::closing | (d == direction::read ? poll_desc::read_expired : poll_desc::write_expired));
+  return pd->info.load(std::memory_order_seq_cst) & (poll_desc::closing | (d == direction::read ? poll_desc::read_expired | poll_desc::read_cancelled : poll_desc::write_expired | poll_desc::write_cancelled));
 }
 /// The slot's step to `ready` (io) or `nothing` (deadline, close). The goroutine to wake, or null.
 [[nodiscard]] g* poll_unblock(poll_desc* pd, direction d, bool io) noexcept;

@@ -65,7 +65,7 @@ void timer_heap::grow() noexcept {
   capacity_ = more;
 }
 
-bool timer_heap::add(timer* t, removal r) noexcept {
+bool timer_heap::add(heap_timer* t, removal r) noexcept {
   lock_guard hold(lock_);
   if (size_ == capacity_) grow();
   t->heap.store(this, std::memory_order_release);  // [mo:timers.heap]
@@ -75,7 +75,7 @@ bool timer_heap::add(timer* t, removal r) noexcept {
   return true;
 }
 
-bool timer_heap::remove(timer* t) noexcept {
+bool timer_heap::remove(heap_timer* t) noexcept {
   for (;;) {
     // [mo:timers.heap] acquire, pairs with the releases: when it is null, the heap has touched the timer for the last time.
     timer_heap* h = t->heap.load(std::memory_order_acquire);
@@ -91,14 +91,14 @@ bool timer_heap::remove(timer* t) noexcept {
   }
 }
 
-std::uint32_t timer_heap::run(std::int64_t now, g_list& woken) noexcept {
+std::uint32_t timer_heap::run(std::int64_t now, due_list& due) noexcept {
   if (earliest() > now) return 0;
   std::uint32_t fired = 0;
   lock_guard hold(lock_);
-  while (size_ > 0 && entries_[0].when <= now) {
-    timer* t = entries_[0].get();
+  while (size_ > 0 && entries_[0].when <= now && !due.full()) {
+    heap_timer* t = entries_[0].get();
     const auto fire = t->fire;
-    fire(t, woken);
+    fire(t, due);
     take(0);
     fired++;
   }

@@ -1,5 +1,5 @@
 // work/timers.hpp: the timers of one P: a 4-ary heap under a lock, with its earliest time readable without it.
-// It hands out who is due and calls nobody: a timer's `fire` claims its goroutine and puts it on the list that is returned.
+// It hands out who is due and calls nobody: a timer's `fire` puts its goroutine, or its function, on the list that is returned.
 // Because `fire` runs under the lock, remove() has a plain answer: the timer was still here and will not fire, or it has fired.
 #pragma once
 
@@ -12,6 +12,21 @@
 
 namespace weft {
 
+/// What run() found: goroutines to wake, and functions to start as goroutines, as many of these as there is room for at a time.
+struct due_list : g_list {
+  struct function {
+    void (*run)(void* closure);  // gets the address of `arg`
+    void* arg;
+  };
+  static constexpr std::uint32_t most = 16;
+
+  void start(void (*run)(void*), void* arg) noexcept { functions[started++] = {run, arg}; }
+  [[nodiscard]] bool full() const noexcept { return started == most; }
+
+  std::uint32_t started = 0;
+  function functions[most];
+};
+
 class timer_heap {
  public:
   static constexpr std::int64_t never = INT64_MAX;
@@ -20,11 +35,11 @@ class timer_heap {
   /// One that is never removed need not know its place in the heap; so moving it about touches no memory of its owner, which
   /// for a million sleepers is most of the cost.
   enum class removal : std::uint8_t { possible, never };
-  bool add(timer* t, removal r = removal::possible) noexcept;
+  bool add(heap_timer* t, removal r = removal::possible) noexcept;
   /// Takes t out of whatever heap it is in; false when it is in none: it has fired, or was never added. Any thread.
-  static bool remove(timer* t) noexcept;
-  /// Fires all that are due and appends who woke to `woken`; returns how many fired. Any thread.
-  std::uint32_t run(std::int64_t now, g_list& woken) noexcept;
+  static bool remove(heap_timer* t) noexcept;
+  /// Fires all that are due, or until `due` is full; returns how many fired. Any thread.
+  std::uint32_t run(std::int64_t now, due_list& due) noexcept;
   /// Moves all of them to another heap (this P is going).
   void move_to(timer_heap& other) noexcept;
 
@@ -38,8 +53,8 @@ class timer_heap {
     std::int64_t when;      // beside the pointer: comparing touches no timer
     std::uintptr_t tagged;  // the timer; bit 0: it does not know its place
     entry() = default;
-    entry(timer* t, removal r) noexcept : when(t->when), tagged(reinterpret_cast<std::uintptr_t>(t) | (r == removal::never)) {}
-    [[nodiscard]] timer* get() const noexcept { return reinterpret_cast<timer*>(tagged & ~std::uintptr_t{1}); }
+    entry(heap_timer* t, removal r) noexcept : when(t->when), tagged(reinterpret_cast<std::uintptr_t>(t) | (r == removal::never)) {}
+    [[nodiscard]] heap_timer* get() const noexcept { return reinterpret_cast<heap_timer*>(tagged & ~std::uintptr_t{1}); }
   };
   void place(std::uint32_t i, entry e) noexcept;
   void up(std::uint32_t i, entry e) noexcept;

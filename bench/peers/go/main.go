@@ -461,6 +461,29 @@ func timers(n int) result {
 		"cpu_s": cpu, "late_p50_us": us(late, 0.5), "late_p99_us": us(late, 0.99), "late_max_us": us(late, 1)}}
 }
 
+func afterFunc(n int) result {
+	window := min(n, param("window", 1000))
+	set := make([]*time.Timer, window)
+	random := splitmix(42)
+	var ran atomic.Int64
+	stopped := 0
+	for i := range n {
+		t := set[i%window]
+		if t != nil && t.Stop() {
+			stopped++
+		}
+		set[i%window] = time.AfterFunc(time.Hour+time.Duration(random()%uint64(time.Second)), func() { ran.Add(1) })
+	}
+	for _, t := range set {
+		if t.Stop() {
+			stopped++
+		}
+	}
+	check("timers stopped", stopped, n)
+	check("functions that ran", int(ran.Load()), 0)
+	return result{ops: n}
+}
+
 func parked(n int) result {
 	before := rss()
 	gate := make(chan struct{})
@@ -607,6 +630,7 @@ var workloads = map[string]workload{
 	"syscall":      {6_400, blockingCalls, nil},
 	"rwmutex":      {10_000_000, rwmutex, nil},
 	"map":          {10_000_000, syncMap, nil},
+	"after_func":   {1_000_000, afterFunc, nil},
 }
 
 var params = map[string]string{}

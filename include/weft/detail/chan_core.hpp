@@ -7,12 +7,13 @@
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/wait_limit.hpp>
 
 namespace weft::detail {
 
 struct chan_core;
 
-enum class chan_status : std::uint8_t { done, closed, would_block, timed_out };
+enum class chan_status : std::uint8_t { done, closed, would_block, timed_out, cancelled };
 
 /// What to do with an element that is left over: called outside the lock. Null: nothing.
 using drop_fn = void (*)(void* element) noexcept;
@@ -21,16 +22,23 @@ WEFT_API chan_core* chan_make(std::size_t element_size, std::int64_t capacity, d
 WEFT_API void chan_add_ref(chan_core* c) noexcept;
 WEFT_API void chan_release(chan_core* c) noexcept;
 
-// A null channel waits for ever. `deadline` is on the monotonic clock in ns; INT64_MAX: none; 0: do not wait.
+// A null channel waits for ever. A limit whose deadline is 0: do not wait.
 inline constexpr std::int64_t no_deadline = INT64_MAX;
 WEFT_API chan_status chan_send(chan_core* c, const void* element);
 WEFT_API chan_status chan_recv(chan_core* c, void* element);
-WEFT_API chan_status chan_send_until(chan_core* c, const void* element, std::int64_t deadline);
-WEFT_API chan_status chan_recv_until(chan_core* c, void* element, std::int64_t deadline);
+WEFT_API chan_status chan_send_until(chan_core* c, const void* element, const wait_limit& limit);
+WEFT_API chan_status chan_recv_until(chan_core* c, void* element, const wait_limit& limit);
 WEFT_API void chan_close(chan_core* c);  // throws close_of_closed_channel, close_of_nil_channel
 WEFT_API std::size_t chan_size(const chan_core* c) noexcept;
 WEFT_API std::size_t chan_capacity(const chan_core* c) noexcept;
 [[noreturn]] WEFT_API void throw_closed_channel();
+
+// A timer's channel, of steady_clock::time_point: from `when` on (ns on the monotonic clock) there is one value, and the next
+// after each `period`; 0: no other.
+inline constexpr std::int64_t never_due = INT64_MAX;
+WEFT_API chan_core* chan_make_clock(std::int64_t when, std::int64_t period);  // throws bad_alloc
+/// Whether it was set, and its value not taken.
+WEFT_API bool chan_clock_set(chan_core* c, std::int64_t when, std::int64_t period) noexcept;
 
 /// A counted reference to a channel.
 class chan_ref {
