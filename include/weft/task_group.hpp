@@ -39,12 +39,12 @@ class task_group {
   /// Parks: only at the limit.    Threads: any.    Allocates: a block of the processor's cache.
   /// Example: examples/structured.cpp
   template <class F, class... Args>
-  void go(F&& f, Args&&... args) {
+  [[gnu::always_inline]] inline void go(F&& f, Args&&... args) {
     start<detail::at_limit::wait>(std::forward<F>(f), std::forward<Args>(args)...);
   }
   /// The same, but false at the limit: then nothing is copied or moved.    Parks: no.    Threads: any.
   template <class F, class... Args>
-  [[nodiscard]] bool try_go(F&& f, Args&&... args) {
+  [[nodiscard, gnu::always_inline]] inline bool try_go(F&& f, Args&&... args) {
     return start<detail::at_limit::refuse>(std::forward<F>(f), std::forward<Args>(args)...);
   }
 
@@ -74,7 +74,7 @@ class task_group {
 
  private:
   template <detail::at_limit What, class F, class... Args>
-  bool start(F&& f, Args&&... args) {
+  [[gnu::always_inline]] inline bool start(F&& f, Args&&... args) {
     using child = detail::group_child<std::decay_t<F>, std::decay_t<Args>...>;
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>, "weft::task_group: f cannot be called with these arguments");
     if (!detail::group_enter(core_, What)) return false;

@@ -26,7 +26,7 @@ bool ends_with(std::string_view text, std::string_view part) noexcept { return t
 bool is_ours(const os::symbol& s) noexcept {
   static constexpr std::string_view here = __FILE__, root = here.substr(0, here.size() - std::string_view("sched/frames.cpp").size());
   static constexpr std::string_view names[] = {"weft_gostart", "weft_goroutine_main", "_ZN4weft6detail", "_ZNK4weft6detail", "_ZZN4weft6detail", "_ZZNK4weft6detail", "_ZN4weft3runI", "_ZZN4weft3runI"};
-  static constexpr std::string_view files[] = {"/weft/go.hpp", "/weft/run.hpp", "/weft/async.hpp", "/weft/wait_group.hpp"};
+  static constexpr std::string_view files[] = {"/weft/go.hpp", "/weft/run.hpp", "/weft/async.hpp", "/weft/wait_group.hpp", "/weft/task_group.hpp"};
   static constexpr std::string_view callers[] = {  // of std::invoke and its like
       "__invoke_impl<", "__invoke<", "__invoke_r<", "invoke<", "__apply_impl<", "apply<", "_M_invoke", "operator()",
       "_ZSt13__invoke_impl", "_ZSt8__invokeI", "_ZSt10__invoke_rI", "_ZSt6invokeI", "_ZSt12__apply_implI", "_ZSt5applyI", "_ZNSt17_Function_handler", "_ZNKSt8functionI",

@@ -107,6 +107,7 @@ WEFT_CHILD(other_ways_to_leave_under_a_lock) {
     });
     done.go([] { weft::this_goroutine::yield(); });
     done.wait();
+    static_cast<void>(eventually([] { return weft::goroutines() == 1; }));  // ended, and not only done
   });
 }
 
