@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/sequence_core.hpp>
 #include <weft/error.hpp>
@@ -88,6 +89,13 @@ class subscription {
   [[nodiscard]] result<broadcasted<T>> recv_for(std::chrono::duration<Rep, Period> d) {
     return recv_until({.deadline = detail::deadline_after_ns(detail::to_ns(d))});
   }
+  /// Until ctx is done: errc::canceled, errc::deadline_exceeded, errc::channel_closed.
+  [[nodiscard]] result<broadcasted<T>> recv(const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (detail::is_over(limit)) return detail::err_of(ctx);
+    auto r = recv_until(limit);
+    return r || r.error() != errc::timed_out ? r : detail::err_of(ctx);
+  }
 
  private:
   template <class>
@@ -119,7 +127,7 @@ class subscription {
       const errc e = take(got, at);
       if (e == errc{}) return got;
       if (e == errc::channel_closed) return e;
-      if (detail::sequence_wait(state_->changes, at, limit) == detail::wait_end::timed_out) return errc::timed_out;
+      if (detail::sequence_wait(state_->changes, at, limit) != detail::wait_end::woken) return errc::timed_out;
     }
   }
 

@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/run.hpp>
 #include <weft/task_group.hpp>
@@ -24,6 +25,8 @@
 namespace weft {
 
 struct parallel_options {
+  // What changes behaviour:
+  context ctx = background();  ///< when it is done no new chunk begins, and the loop throws std::system_error with its error
   // What changes only speed:
   std::size_t grain = 1;  ///< steps that are never cut apart; raise it when cutting costs more than a few of them
 };
@@ -52,8 +55,18 @@ constexpr std::uint64_t steps(const I& first, const I& last) {
 template <class I, class Chunk>
 struct parallel_loop {
   Chunk& chunk;  // (first, last): what it gives, if anything, is joined by Join
-  std::uint64_t grain;
+  const parallel_options& options;
+  const std::uint64_t grain = std::max<std::uint64_t>(options.grain, 1);
+  const done_core* const done = options.ctx.done_core();
   std::atomic<bool> failed{false};
+
+  [[nodiscard]] bool goes_on() const noexcept {
+    return !failed.load(std::memory_order_relaxed) && !(done && done->done.load(std::memory_order_acquire));  // [mo:done]
+  }
+  /// At the end: whether it has been left undone.
+  void check() const {
+    if (done && !goes_on()) throw_system_error(options.ctx.err());
+  }
 
   // Few enough that what lies between them costs nothing, many enough that the last of them are short.
   [[nodiscard]] std::uint64_t next_chunk(std::uint64_t n) const noexcept { return std::min(n, std::max(grain, n / 64)); }
@@ -68,7 +81,7 @@ struct parallel_loop {
   };
 
   void run(I first, std::uint64_t n) {
-    while (n > 0 && !failed.load(std::memory_order_relaxed)) {
+    while (n > 0 && goes_on()) {
       if (may_split(n)) {
         const std::uint64_t upper = n / 2, lower = n - upper;
         task_group g;
@@ -93,7 +106,7 @@ struct parallel_loop {
       if (more && result) result.emplace(std::invoke(join, *std::move(result), *std::move(more)));
       else if (more) result = std::move(more);
     };
-    while (n > 0 && !failed.load(std::memory_order_relaxed)) {
+    while (n > 0 && goes_on()) {
       if (may_split(n)) {
         const std::uint64_t upper = n / 2, lower = n - upper;
         std::optional<T> above;
@@ -121,8 +134,9 @@ struct parallel_loop {
 
 template <class I, class Chunk>
 void run_loop(I first, const I& last, Chunk&& chunk, const parallel_options& options) {
-  parallel_loop<I, std::remove_reference_t<Chunk>> loop{chunk, std::max<std::uint64_t>(options.grain, 1)};
+  parallel_loop<I, std::remove_reference_t<Chunk>> loop{chunk, options};
   loop.run(first, steps(first, last));
+  loop.check();
 }
 
 }  // namespace detail
@@ -166,12 +180,13 @@ void parallel_for_each(R&& range, F&& f, const parallel_options& options = {}) {
   if constexpr (std::ranges::random_access_range<R> && std::ranges::sized_range<R>) {
     parallel_for(range, f, options);
   } else {
-    task_group g(task_group_options{.limit = 16 * std::max(procs(), 1)});
+    task_group g(options.ctx, task_group_options{.limit = 16 * std::max(procs(), 1)});
     for (auto i = std::ranges::begin(range); i != std::ranges::end(range) && !g.cancelled(); ++i) {
       if constexpr (std::ranges::forward_range<R>) g.go([&f, i] { static_cast<void>(std::invoke(f, *i)); });
       else g.go([&f](std::ranges::range_value_t<R>&& v) { static_cast<void>(std::invoke(f, std::move(v))); }, std::ranges::iter_move(i));
     }
     g.wait();
+    if (const std::error_code e = options.ctx.err()) detail::throw_system_error(e);
   }
 }
 
@@ -192,9 +207,10 @@ template <class First, class Last, class T, class F, class Join = std::plus<>>
       return sum;
     }
   };
-  detail::parallel_loop<index, decltype(chunk)> loop{chunk, std::max<std::uint64_t>(options.grain, 1)};
+  detail::parallel_loop<index, decltype(chunk)> loop{chunk, options};
   std::optional<T> result(std::move(init));
   loop.run(static_cast<index>(first), detail::steps<index>(static_cast<index>(first), static_cast<index>(last)), result, join);
+  loop.check();
   return *std::move(result);
 }
 /// The same over the elements of a range with random access.

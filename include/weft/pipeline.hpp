@@ -24,8 +24,9 @@
 #include <vector>
 
 #include <weft/chan.hpp>
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
-#include <weft/select.hpp>
+#include <weft/error.hpp>
 #include <weft/task_group.hpp>
 
 namespace weft::pipeline {
@@ -40,57 +41,31 @@ struct stage_options {
 
 namespace detail {
 
-/// One run of a pipeline: its goroutines, and the word that they should end.
+/// One run of a pipeline: its goroutines, which end when its group is cancelled.
 class run {
  public:
-  run() : stop_(make_chan<void>()) {}
-  run(const run&) = delete;
-  ~run() { stop(); }  // a stage may not have come to start
+  explicit run(const context& parent) : group_(parent) {}
 
-  /// f() in a goroutine; when it throws, everything ends.
   template <class F>
   void go(F f) {
-    group_.go([this, work = std::move(f)]() mutable { guarded(work); });
+    group_.go(std::move(f));
   }
-  template <class F>
-  void guarded(F& f) {
-    struct on_exit {
-      run& r;
-      bool well = false;
-      ~on_exit() {
-        if (!well) r.stop();
-      }
-    } exit{*this};
-    f();
-    exit.well = true;
-  }
-  /// All have ended, or one has thrown: rethrows it.
+  /// All have ended: rethrows what one has thrown.
   void wait() { group_.wait(); }
-
   /// The next value; nullopt when there is none, or all should end.
   template <class T>
   std::optional<T> recv(const receiver<T>& c) {
-    if (stopped_.load(std::memory_order_relaxed)) return std::nullopt;
-    if (auto r = c.try_recv()) return *std::move(r);
-    std::optional<T> got;
-    select(on_recv(c, [&](std::optional<T> v) { got = std::move(v); }), on_recv(stop_));
-    return got;
+    auto r = c.recv(group_.context());
+    return r ? std::optional<T>(*std::move(r)) : std::nullopt;
   }
   /// False when all should end: then v is lost.
   template <class T>
   bool send(const chan<T>& c, T v) {
-    if (stopped_.load(std::memory_order_relaxed)) return false;
-    if (c.try_send(std::move(v))) return true;
-    return select(on_send(c, std::move(v)), on_recv(stop_)) == 0;
+    return c.send(std::move(v), group_.context()).has_value();
   }
 
  private:
-  void stop() {
-    if (!stopped_.exchange(true, std::memory_order_relaxed)) stop_.close();
-  }
-  chan<void> stop_;
-  std::atomic<bool> stopped_{false};
-  task_group group_;  // last: its destructor waits for those who use the others
+  task_group group_;
 };
 
 template <class T>
@@ -267,18 +242,20 @@ template <class F>
 struct for_each_stage {
   F f;
   stage_options options;
+  context ctx;
 
   template <class T>
   friend void operator|(flow<T> before, for_each_stage self) {
     const std::unique_ptr<detail::stage<T>> stages = std::move(before).take();
-    detail::run r;  // ends before the stages do
+    detail::run r(self.ctx);  // ends before the stages do
     const receiver<T> in = stages->start(r);
     auto work = [&r, &in, &f = self.f] {
       while (std::optional<T> v = r.recv(in)) std::invoke(f, *std::move(v));
     };
     for (int i = detail::checked(self.options.workers); i > 1; i--) r.go(work);
-    r.guarded(work);
+    work();
     r.wait();
+    if (const std::error_code e = self.ctx.err()) weft::detail::throw_system_error(e);
   }
 };
 
@@ -286,7 +263,12 @@ struct for_each_stage {
 /// Parks: yes.    Threads: any.    Allocates: channels and boxes.
 template <class F>
 [[nodiscard]] auto for_each(F f, const stage_options& options = {}) {
-  return for_each_stage<F>{std::move(f), options};
+  return for_each_stage<F>{std::move(f), options, background()};
+}
+/// The same; when ctx is done before the end, all end, and std::system_error is thrown with its error.
+template <class F>
+[[nodiscard]] auto for_each(const context& ctx, F f, const stage_options& options = {}) {
+  return for_each_stage<F>{std::move(f), options, ctx};
 }
 
 struct collect_stage {

@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/error.hpp>
@@ -63,6 +64,15 @@ class rate_limiter {
   template <class Rep, class Period>
   result<void> wait_for(std::chrono::duration<Rep, Period> d, int n = 1) {
     return wait_until(n, {.deadline = detail::deadline_after_ns(detail::to_ns(d))});
+  }
+  /// The same, until ctx is done: errc::canceled, errc::deadline_exceeded; the latter at once when its deadline would come first.
+  result<void> wait(const context& ctx, int n = 1) {
+    detail::wait_limit limit = detail::limit_of(ctx);
+    if (detail::is_over(limit)) return detail::err_of(ctx);
+    if (const auto t = ctx.deadline()) limit.deadline = detail::context_time(*t);
+    const result<void> r = wait_until(n, limit);
+    if (r.error() == errc::canceled) return detail::err_of(ctx);
+    return r || r.error() != errc::timed_out ? r : errc::deadline_exceeded;
   }
 
   /// The new rate counts from now on; reservations stay as they are.

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/sequence_core.hpp>
 #include <weft/error.hpp>
@@ -56,6 +57,14 @@ class single_flight {
   template <class Rep, class Period, class F>
   result<flight_result<V>> call_for(const K& key, std::chrono::duration<Rep, Period> d, F&& f) {
     return call_until(key, {.deadline = detail::deadline_after_ns(detail::to_ns(d))}, std::forward<F>(f));
+  }
+  /// The same, until ctx is done: then errc::canceled or errc::deadline_exceeded.
+  template <class F>
+  result<flight_result<V>> call(const K& key, F&& f, const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (detail::is_over(limit)) return detail::err_of(ctx);
+    auto r = call_until(key, limit, std::forward<F>(f));
+    return r || r.error() != errc::timed_out ? r : detail::err_of(ctx);
   }
   /// The next call for the key starts anew, though one is under way. False when there is none.    Parks: no.    Threads: any.
   bool forget(const K& key) {
@@ -129,7 +138,7 @@ class single_flight {
         throw;
       }
     }
-    if (detail::sequence_wait(here->ended, 0, limit) == detail::wait_end::timed_out) return errc::timed_out;
+    if (detail::sequence_wait(here->ended, 0, limit) != detail::wait_end::woken) return errc::timed_out;
     return result<flight_result<V>>(std::in_place, here->result());
   }
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/task_group_core.hpp>
 #include <weft/this_goroutine.hpp>
@@ -27,6 +28,11 @@ class task_group {
  public:
   task_group() noexcept { detail::group_open(core_); }
   explicit task_group(const task_group_options& options) : task_group() { set_limit(options.limit); }
+  /// Cancelled when parent is done.
+  explicit task_group(const weft::context& parent, const task_group_options& options = {}) {
+    detail::group_open(core_, parent);
+    set_limit(options.limit);
+  }
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
   /// Cancels the group and waits for its children. An exception that no wait() has rethrown is a panic then; but not while another one
@@ -64,10 +70,21 @@ class task_group {
     return true;
   }
 
+  /// The same, until ctx is done: then errc::canceled or errc::deadline_exceeded.
+  result<void> wait(const weft::context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (detail::is_over(limit) || detail::group_wait(core_, limit) != detail::wait_end::woken) return detail::err_of(ctx);
+    if (core_.error) std::rethrow_exception(std::exchange(core_.error, nullptr));
+    return {};
+  }
+
+  /// Done when the group is cancelled, and at its end: for what children wait with.
+  /// Parks: no.    Threads: any.    Allocates: the first time, without a parent.
+  [[nodiscard]] const weft::context& context() { return detail::group_context(core_); }
   /// Tells the children to end: what they do about it is theirs.    Parks: no.    Threads: any.    Allocates: no.
   void cancel() noexcept { detail::group_cancel(core_); }
-  /// Whether a child has failed, or somebody has called cancel().
-  [[nodiscard]] bool cancelled() const noexcept { return core_.done.done.load(std::memory_order_acquire); }  // [mo:done]
+  /// Whether a child has failed, somebody has called cancel(), or the parent is done.
+  [[nodiscard]] bool cancelled() const noexcept { return detail::group_is_cancelled(core_); }
 
   /// As task_group_options::limit. Throws std::invalid_argument below 0, panic while children are alive.
   void set_limit(int n) { detail::group_limit(core_, n); }

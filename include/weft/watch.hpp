@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/context.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/sequence_core.hpp>
 #include <weft/error.hpp>
@@ -65,6 +66,13 @@ class watcher {
   [[nodiscard]] result<void> changed_for(std::chrono::duration<Rep, Period> d) const {
     return changed_until({.deadline = detail::deadline_after_ns(detail::to_ns(d))});
   }
+  /// The same, until ctx is done: errc::canceled, errc::deadline_exceeded, errc::channel_closed.
+  [[nodiscard]] result<void> changed(const context& ctx) const {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (detail::is_over(limit)) return detail::err_of(ctx);
+    const result<void> r = changed_until(limit);
+    return r || r.error() != errc::timed_out ? r : detail::err_of(ctx);
+  }
   /// Waits for a value that pred likes, beginning with the present one; null when there will be none.
   template <std::predicate<const T&> Pred>
   [[nodiscard]] std::shared_ptr<const T> wait_for_value(Pred pred) {
@@ -90,7 +98,7 @@ class watcher {
         if (state_->closed) return errc::channel_closed;
         at = state_->changes.value.load(std::memory_order_relaxed);  // a change that comes now is another number
       }
-      if (detail::sequence_wait(state_->changes, at, limit) == detail::wait_end::timed_out) return errc::timed_out;
+      if (detail::sequence_wait(state_->changes, at, limit) != detail::wait_end::woken) return errc::timed_out;
     }
   }
 

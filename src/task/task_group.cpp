@@ -3,8 +3,10 @@
 // who is not the owner counts under the lock, so an owner that has held the lock and found nobody alive has the group for itself.
 #include <weft/task_group.hpp>
 
+#include <memory>
 #include <system_error>
 
+#include <weft/context.hpp>
 #include <weft/error.hpp>
 
 #include "goroutine/sudog.hpp"
@@ -14,6 +16,11 @@
 #include "task/task.hpp"
 
 namespace weft::detail {
+
+struct group_scope {
+  explicit group_scope(const context& parent) : own(with_cancel(parent)) {}
+  cancelable own;
+};
 
 namespace {
 
@@ -83,6 +90,28 @@ bool is_cancellation(const std::exception_ptr& e) noexcept {
 
 void group_open(task_group_core& c) noexcept { c.owner.store(my_id(), std::memory_order_relaxed); }
 
+void group_open(task_group_core& c, const context& parent) {
+  c.scope.store(new group_scope(parent), std::memory_order_release);  // [mo:group.scope]
+  group_open(c);
+}
+
+const context& group_context(task_group_core& c) {
+  if (group_scope* s = c.scope.load(std::memory_order_acquire)) return s->own.ctx;  // [mo:group.scope]
+  auto fresh = std::make_unique<group_scope>(background());
+  lock_word(c.lock);
+  group_scope* s = c.scope.load(std::memory_order_relaxed);
+  if (!s) c.scope.store(s = fresh.release(), std::memory_order_release);  // [mo:group.scope]
+  unlock_word(c.lock);
+  if (c.done.done.load(std::memory_order_acquire)) s->own.cancel();  // [mo:done] as below: one of the two sees the other
+  return s->own.ctx;
+}
+
+bool group_is_cancelled(const task_group_core& c) noexcept {
+  if (c.done.done.load(std::memory_order_acquire)) return true;  // [mo:done]
+  const group_scope* s = c.scope.load(std::memory_order_acquire);  // [mo:group.scope]
+  return s && s->own.ctx.err();
+}
+
 bool group_enter(task_group_core& c, at_limit what) {
   if (is_owner(c)) return c.own++, true;
   lock_word(c.lock);
@@ -129,10 +158,16 @@ void group_fail(task_group_core& c, std::exception_ptr e) noexcept {
   lock_word(c.lock);
   if (!c.error) std::swap(c.error, e);
   unlock_word(c.lock);
-  finish(c.done);
+  group_cancel(c);
 }
 
-void group_cancel(task_group_core& c) noexcept { finish(c.done); }
+void group_cancel(task_group_core& c) noexcept {
+  finish(c.done);
+  lock_word(c.lock);  // after the end of it, so that a context that is made meanwhile is cancelled by us or by its maker
+  group_scope* s = c.scope.load(std::memory_order_relaxed);
+  unlock_word(c.lock);
+  if (s) s->own.cancel();
+}
 
 void group_limit(task_group_core& c, int limit) {
   if (limit < 0) throw std::invalid_argument("weft: task_group: negative limit");
@@ -178,9 +213,10 @@ wait_end wait_for_all(task_group_core& c, const wait_limit& limit, waits how) {
 wait_end group_wait(task_group_core& c, const wait_limit& limit) { return wait_for_all(c, limit, waits::publicly); }
 
 void group_close(task_group_core& c) noexcept {
-  if (c.own == 0 && !c.shared.load(std::memory_order_relaxed) && !c.error) return;
-  finish(c.done);
+  if (c.own == 0 && !c.shared.load(std::memory_order_relaxed) && !c.error && !c.scope.load(std::memory_order_relaxed)) return;
+  group_cancel(c);
   static_cast<void>(wait_for_all(c, {}, waits::in_the_destructor));
+  delete c.scope.load(std::memory_order_relaxed);
   if (c.error && std::uncaught_exceptions() == 0 && !is_cancellation(c.error)) rethrow_unseen(c.error);
 }
 

@@ -14,7 +14,13 @@
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/wait_list.hpp>
 
+namespace weft {
+class context;
+}
+
 namespace weft::detail {
+
+struct group_scope;
 
 /// Counts children that have not ended. What the goroutine that made the group starts and runs itself it counts in `own`, without a
 /// locked instruction; all that others do is counted under the lock.
@@ -30,9 +36,14 @@ struct task_group_core {
   wait_list slot_waiters;   // who wants to start one and may not yet
   std::exception_ptr error;
   done_core done;  // the group is cancelled
+  std::atomic<group_scope*> scope{nullptr};  // its context, once somebody asks for it; changed under lock
 };
 
 WEFT_API void group_open(task_group_core& c) noexcept;
+/// The same, under a parent.
+WEFT_API void group_open(task_group_core& c, const context& parent);
+WEFT_API const context& group_context(task_group_core& c);
+WEFT_API bool group_is_cancelled(const task_group_core& c) noexcept;
 /// Cancels, waits, and makes an exception that nobody saw a panic.
 WEFT_API void group_close(task_group_core& c) noexcept;
 /// Counts one more child; at the limit, waits or gives false.

@@ -188,6 +188,25 @@ WEFT_TEST(watch, waits_for_a_value_that_somebody_likes) {
   g.wait();
 }
 
+WEFT_TEST(watch, waits_take_contexts) {
+  weft::watch<int> w(0);
+  weft::broadcast<int> b(2);
+  auto r = w.subscribe();
+  auto s = b.subscribe();
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  weft::task_group g;
+  g.go([&, &until = ctx] { EXPECT_EQ(r.changed(until).error(), weft::errc::canceled); });
+  g.go([&, &until = ctx] { EXPECT_EQ(s.recv(until).error(), weft::errc::canceled); });
+  for (int i = 0; i < 10; ++i) weft::this_goroutine::yield();
+  cancel();
+  g.wait();
+  w.send(1);
+  b.send(1);
+  EXPECT_EQ(r.changed(ctx).error(), weft::errc::canceled);
+  EXPECT_TRUE(r.changed(weft::background()));
+  EXPECT_EQ(**s.recv(weft::background()), 1);
+}
+
 // Design D7
 WEFT_TEST(watch, works_on_plain_threads) {
   weft::watch<int> w(0);

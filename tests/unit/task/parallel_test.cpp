@@ -199,6 +199,26 @@ WEFT_TEST(parallel, grain_is_not_cut_apart) {
   EXPECT_LE(below, 100);  // only ends of parts
 }
 
+WEFT_TEST(parallel, loop_ends_when_its_context_is_done) {
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  std::atomic<int> calls{0};
+  try {
+    weft::parallel_for(
+        0, 1'000'000,
+        [&, &stop = cancel](int) {
+          if (++calls == 10) stop();
+        },
+        {.ctx = ctx});
+    ADD_FAILURE() << "it went through";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), weft::errc::canceled);
+  }
+  EXPECT_LT(calls, 1'000'000);
+  EXPECT_THROW(static_cast<void>(weft::parallel_reduce(0, 100, 0, [](int i) { return i; }, std::plus<>(), {.ctx = ctx})), std::system_error);
+  std::forward_list<int> list(10, 1);
+  EXPECT_THROW(weft::parallel_for_each(list, [](int) {}, {.ctx = ctx}), std::system_error);
+}
+
 // Design D7: the thread takes part itself.
 WEFT_TEST(parallel, plain_threads_take_part) {
   plain_thread t([] {

@@ -101,6 +101,20 @@ WEFT_TEST(pipeline, empty_source_and_large_values) {
   EXPECT_EQ(got.size(), 100u);
 }
 
+WEFT_TEST(pipeline, ends_when_its_context_is_done) {
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  int taken = 0;
+  try {
+    pipeline::from(std::views::iota(0L)) | pipeline::transform([](long i) { return i; }, {.workers = 3}) | pipeline::for_each(ctx, [&, &stop = cancel](long) {
+      if (++taken == 20) stop();
+    });
+    ADD_FAILURE() << "it ended";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), weft::errc::canceled);
+  }
+  EXPECT_EQ(taken, 20);
+}
+
 // Design D7
 WEFT_TEST(pipeline, works_on_plain_threads) {
   plain_thread t([] {

@@ -137,6 +137,23 @@ WEFT_TEST(rate_limiter, counts_exactly_under_contention) {
   EXPECT_EQ(allowed, 1'000);
 }
 
+WEFT_TEST(rate_limiter, wait_with_a_context_gives_its_tokens_back) {
+  rate_limiter l(0.1, 1);
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  EXPECT_TRUE(l.wait(ctx));
+  weft::task_group g;
+  g.go([&, &until = ctx] { EXPECT_EQ(l.wait(until).error(), weft::errc::canceled); });
+  EXPECT_TRUE(eventually([&] { return l.tokens() < -0.5; }));
+  cancel();
+  g.wait();
+  EXPECT_GT(l.tokens(), -0.5);
+  EXPECT_EQ(l.wait(ctx).error(), weft::errc::canceled);
+  auto [soon, stop] = weft::with_timeout(weft::background(), 2s);
+  const auto begin = steady::now();
+  EXPECT_EQ(l.wait(soon).error(), weft::errc::deadline_exceeded);
+  EXPECT_LT(steady::now() - begin, 2s) << "it knew at once";
+}
+
 // Design D7
 WEFT_TEST(rate_limiter, works_on_plain_threads) {
   plain_thread t([] {

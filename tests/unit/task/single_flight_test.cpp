@@ -129,6 +129,20 @@ WEFT_TEST(single_flight, copy_that_throws_leaves_it_whole) {
   EXPECT_EQ(flight.call(1, f).value, 1);
 }
 
+WEFT_TEST(single_flight, who_has_a_context_gives_up_when_it_is_done) {
+  weft::single_flight<int, int> flight;
+  auto release = weft::make_chan<void>();
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  weft::task_group g;
+  g.go([&, &until = ctx] { EXPECT_EQ(flight.call(1, [=] { return release.recv(), 1; }, until).error(), weft::errc::canceled); });
+  weft::this_goroutine::yield();
+  cancel();
+  g.wait();
+  EXPECT_EQ(flight.call(1, [] { return 2; }, ctx).error(), weft::errc::canceled);
+  release.close();
+  EXPECT_TRUE(flight.call(1, [] { return 3; }, weft::background()));
+}
+
 // Design D7
 WEFT_TEST(single_flight, works_on_plain_threads) {
   weft::single_flight<int, int> flight;

@@ -301,6 +301,45 @@ WEFT_TEST(task_group, may_be_handed_to_another_goroutine) {
   }
 }
 
+WEFT_TEST(task_group, context_is_done_when_the_group_is_cancelled_and_at_its_end) {
+  weft::context kept;
+  {
+    weft::task_group g;
+    kept = g.context();
+    auto never = weft::make_chan<int>();
+    for (int i = 0; i < 4; ++i) g.go([&g, never] { EXPECT_EQ(never.recv(g.context()).error(), weft::errc::canceled); });
+    EXPECT_FALSE(kept.err());
+    g.go([] { throw 5; });
+    EXPECT_THROW(g.wait(), int);
+    EXPECT_EQ(kept.err(), weft::errc::canceled);
+    weft::task_group late;
+    late.cancel();
+    EXPECT_EQ(late.context().err(), weft::errc::canceled) << "made after it was cancelled";
+    weft::task_group well;
+    kept = well.context();
+    well.go([] {});
+    well.wait();
+    EXPECT_FALSE(kept.err());
+  }
+  EXPECT_EQ(kept.err(), weft::errc::canceled);
+}
+
+WEFT_TEST(task_group, parent_cancels_it_and_waits_take_contexts) {
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  weft::task_group g(ctx);
+  auto release = weft::make_chan<void>();
+  g.go([&] { release.recv(); });
+  auto [soon, stop] = weft::with_timeout(weft::background(), 2ms);
+  EXPECT_EQ(g.wait(soon).error(), weft::errc::deadline_exceeded);
+  EXPECT_EQ(g.wait(soon).error(), weft::errc::deadline_exceeded);
+  EXPECT_FALSE(g.cancelled());
+  cancel();
+  EXPECT_TRUE(g.cancelled());
+  EXPECT_EQ(g.context().err(), weft::errc::canceled);
+  release.close();
+  EXPECT_TRUE(g.wait(weft::background()));
+}
+
 // Design D7
 WEFT_TEST(task_group, works_on_plain_threads) {
   plain_thread t([] {
