@@ -13,6 +13,7 @@
 #include <weft/debug.hpp>
 #include <weft/defer.hpp>
 #include <weft/error.hpp>
+#include <weft/future.hpp>
 #include <weft/go.hpp>
 #include <weft/init.hpp>
 #include <weft/latch.hpp>
