@@ -46,7 +46,8 @@ enum g_flags : std::uint16_t {
   g_unwinding = 64,      // ends: a forced unwind runs the destructors of its frames
   g_must_exit = 128,     // the world is unwound and it is this one's turn: its public operation is to unwind (sched/unwind_all.cpp)
   g_claimable = 256,     // waits in park_until(): who wins `claimed` may wake it
-  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit,  // what a short lap does not know how to switch
+  g_in_call = 512,       // in a call that may block (sched/syscall.cpp)
+  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh,
 };
 

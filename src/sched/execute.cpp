@@ -14,7 +14,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
     mp->curg = gp;
     gp->mp = mp;
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
-    pp->tick += s == slice::fresh;
+    bump(pp->tick, std::uint32_t{s == slice::fresh});
     bump(pp->count.switches);
     *mp->eh = gp->eh;
     *mp->err = gp->saved_errno;
@@ -28,6 +28,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
     sanitizers::leave(mp->g0_sanitizer, gp->sanitizer, gp->stack.low, gp->stack.size());
     arch::gogo(&mp->g0_sp, gp->sp, commit, from);
     sanitizers::arrive(mp->g0_sanitizer, nullptr);
+    if (from->flags & g_in_call) end_call(mp, from);  // it waits within: the call is over as far as we are concerned
     if (from->flags & g_fp_environment) {  // such a one never leaves by a short lap, so this thread's own are in mp->fp
       from->fp = arch::save_fp();
       arch::load_fp(mp->fp);

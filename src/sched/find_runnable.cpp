@@ -279,7 +279,8 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
     alone = sched.idle_p_count.load(std::memory_order_relaxed) == sched.procs.load(std::memory_order_relaxed);
   }
   chaos_delay(mp);
-  if (!alone) barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
+  if (alone) full_fence();
+  else barrier_on_all_threads();  // [mo:idle] pairs with fence_after_submit()
   chaos_delay(mp);
   p* again = nullptr;
   if (sched.global.size() != 0 || sched.background.size() != 0) {
@@ -323,6 +324,7 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
           p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
           if (other && other->timers.earliest() <= now_due) run_timers(other, mp->pp, now_due);
         }
+        if (mp->pp->queue.ring_size() > 1) wakep();  // which came one by one
         return after_sleep::search;
       }
     } else if (until != timer_heap::never) {
@@ -338,8 +340,9 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 
 g* find_runnable(m* mp, slice& s) noexcept {
   for (;;) {
-    if (!mp->pp && !regain_p(mp)) {  // the goroutine that was here had lost its P
-      stopm(mp);
+    if (!mp->pp) {  // the goroutine that was here had lost its P
+      no_longer_displaced(mp);
+      if (!regain_p(mp)) stopm(mp);
       if (!mp->pp) return nullptr;
     }
     p* pp = mp->pp;

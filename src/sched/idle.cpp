@@ -20,6 +20,7 @@
 
 #include "os/memory.hpp"
 #include "sched/report.hpp"
+#include "sched/retake.hpp"
 
 namespace weft {
 
@@ -132,10 +133,7 @@ m* make_m() noexcept {
 
 void acquirep(m* mp, p* pp) noexcept {
   WEFT_INVARIANT(mp->pp == nullptr && pp->mp.load(std::memory_order_relaxed) == nullptr, "acquirep: already in use", pp->id);
-  if (__builtin_expect(mp->displaced, 0)) {
-    mp->displaced = false;
-    sched.displaced.fetch_sub(1, std::memory_order_relaxed);
-  }
+  no_longer_displaced(mp);
   mp->pp = pp;
   pp->mp.store(mp, std::memory_order_release);  // [mo:p.m] pairs with the acquire in take_p_locked()
   pp->status.store(p::state::running, std::memory_order_relaxed);
@@ -209,6 +207,7 @@ void startm(p* pp, bool spinning) noexcept {
   if (sched.m_count.load(std::memory_order_relaxed) >= sched.soft_ms && !spinning) {
     // Enough threads: the P waits for the next that is free, or for sysmon's patience to end.
     lock_guard hold(sched.lock);
+    if (sched.stopping.load(std::memory_order_relaxed)) return p_stopped_locked(pp);
     pp->link = sched.waiting_ps;
     sched.waiting_ps = pp;
     return;

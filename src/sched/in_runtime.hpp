@@ -10,7 +10,7 @@
 //            taking = false
 //
 // Without the barrier both could miss the other (a store and then a load on either side: Dekker). Where there is no membarrier
-// nobody takes a P but from a call that said so, and those use a fence (syscall.cpp).
+// nobody takes a P, and calls that may block give theirs up themselves (syscall.cpp).
 // On g0 in_rt is always true. A goroutine enters at the first line of what touches its P, and leaves when it is back in its own code:
 // for one that parked, that is at the end of its landing, on whatever thread that is.
 #pragma once
@@ -30,6 +30,12 @@ namespace weft {
 }
 [[gnu::always_inline]] inline void leave_runtime(m* mp) noexcept {
   mp->in_rt.store(false, std::memory_order_release);  // [mo:in_rt] pairs with the acquire in take_p_locked()
+}
+
+/// gp's blocking call, on mp, has ended, or has become a wait.
+inline void end_call(m* mp, g* gp) noexcept {
+  gp->flags &= static_cast<std::uint16_t>(~g_in_call);
+  mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // [mo:calls]
 }
 
 /// For a call that does not park. Nests; on g0, and on threads that weft did not make, it does nothing.

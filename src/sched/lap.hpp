@@ -88,14 +88,16 @@ void p_stopped_locked(p* pp) noexcept;
 /// This M's P is wanted: gives it up and sleeps until the world goes on.
 void stop_here(m* mp) noexcept;
 void begin_stop_locked(m* mp) noexcept;
+/// The stopper begins; a goroutine has a P then, and keeps it.
+void begin_stop() noexcept;
 /// False when it took longer than the limit.
 [[nodiscard]] bool wait_until_stopped(std::int64_t limit_ns) noexcept;
 void resize_procs_locked(m* mp, int n) noexcept;
 void start_the_world() noexcept;
 
 // locked.cpp
-/// Takes mp, whose thread may run nobody any more, out of the count; false for the thread that called run(), which sleeps instead.
-[[nodiscard]] bool end_of_thread(m* mp) noexcept;
+/// mp's thread may run nobody any more: takes it out of the count; the thread that called run() sleeps until main has ended.
+void end_of_thread(m* mp) noexcept;
 
 // run.cpp
 /// The process, with main's value: somebody does not come to rest within grace_ns.

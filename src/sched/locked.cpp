@@ -47,8 +47,8 @@ void sleep_locked(m* mp) noexcept {
     }
   }
   if (!mp->parked.spin(10'000)) {
-    check_deadlock();
-    mp->parked.sleep();
+    do check_deadlock();  // again: a thread may have been about to end at the first look
+    while (!mp->parked.sleep_for(5'000'000'000));
   }
   mp->parked.clear();
 }
@@ -57,6 +57,7 @@ void sleep_locked(m* mp) noexcept {
 
 void stop_locked_m(m* mp) noexcept {
   WEFT_INVARIANT(!mp->spinning, "stoplockedm: spinning");
+  no_longer_displaced(mp);
   if (mp->pp) {
     g* next = next_if_locked(mp->pp);
     if (next == mp->locked_g) return;
@@ -83,20 +84,19 @@ void end_locked(m* mp, g* gp) noexcept {
   mp->ends = (gp->flags & g_main) == 0;
 }
 
-bool end_of_thread(m* mp) noexcept {
+void end_of_thread(m* mp) noexcept {
   if (mp->pp) handoffp(releasep(mp));
-  if (mp->is_main) {  // it returns from run() one day, and until then does nothing
+  no_longer_displaced(mp);
+  if (mp->is_main) {
     mp->ends = false;
     mp->parked.clear();
-    sleep_locked(mp);
-    return false;
+    return sleep_locked(mp);
   }
   {
     lock_guard hold(sched.lock);
     sched.m_count.fetch_sub(1, std::memory_order_relaxed);
   }
   check_deadlock();
-  return true;
 }
 
 namespace this_goroutine {

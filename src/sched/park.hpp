@@ -50,7 +50,7 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
     }
     bind_stack(pp, next);
   }
-  pp->tick += s == slice::fresh;
+  bump(pp->tick, std::uint32_t{s == slice::fresh});
   return next;
 }
 

@@ -25,6 +25,7 @@ void wait_for_taker(m* mp) noexcept {
 }
 
 bool take_p_locked(p* pp) noexcept {
+  if (thieves.no_membarrier) return false;
   m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
   if (!mp || mp->in_rt.load(std::memory_order_relaxed)) return false;  // a guess that saves the barrier
   const bool was = mp->taking.load(std::memory_order_relaxed);
@@ -44,15 +45,21 @@ bool take_p_locked(p* pp) noexcept {
 bool has_work(p* pp) noexcept { return !pp->queue.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
 
 void handoffp(p* pp) noexcept {
+  std::int64_t due = timer_heap::never;
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed)) return p_stopped_locked(pp);
     // Nobody waits for timers and the network: the new holder will, when it finds nothing else.
     const bool no_poller = sched.last_poll.load(std::memory_order_relaxed) != 0 &&
                            (netpoll_waiters() > 0 || pp->timers.earliest() != timer_heap::never);
-    if (!has_work(pp) && !no_poller) return put_idle_p_locked(pp);
+    if (!has_work(pp) && !no_poller) {
+      put_idle_p_locked(pp);
+      due = pp->timers.earliest();
+      pp = nullptr;
+    }
   }
-  startm(pp, false);
+  if (pp) startm(pp, false);
+  else if (due != timer_heap::never) wake_poller(due, who_else::nobody);  // who waits there may not know of the last of them
 }
 
 bool regain_p(m* mp) noexcept {

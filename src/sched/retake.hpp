@@ -13,6 +13,12 @@ namespace weft {
 void handoffp(p* pp) noexcept;
 /// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.
 [[nodiscard]] bool regain_p(m* mp) noexcept;
+/// The goroutine that ran here without its P has left this thread, or has one again.
+inline void no_longer_displaced(m* mp) noexcept {
+  if (__builtin_expect(!mp->displaced, 1)) return;
+  mp->displaced = false;
+  sched.displaced.fetch_sub(1, std::memory_order_relaxed);
+}
 /// The most goroutines that are displaced at once; past it, hogs are reported.
 [[nodiscard]] int most_displaced() noexcept;
 /// Whether there is something on pp, or for all, that a holder of pp would run.

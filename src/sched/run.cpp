@@ -252,7 +252,7 @@ void exit(int status) {
     while (!try_become_stopper()) give_way();
     if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);
-    static_cast<void>(releasep(mp));
+    if (mp->pp) static_cast<void>(releasep(mp));
     self()->mp = nullptr;  // static destructors run on a foreign thread from here on
   }
   let_reporter_finish();

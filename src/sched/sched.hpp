@@ -47,7 +47,7 @@ struct alignas(64) p {
   g* free_gs = nullptr;           // records of ended goroutines
   std::uint32_t free_count = 0;
   std::uint32_t stack_count = 0;
-  std::uint32_t tick = 0;         // time slices begun: laps that inherited theirs do not count
+  atomic<std::uint32_t> tick{0};  // time slices begun: laps that inherited theirs do not count
   std::uint32_t slice_tick = 0;   // the tick at the last look at the clock,
   std::int64_t slice_start = 0;   // and when that was
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P

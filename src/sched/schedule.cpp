@@ -27,6 +27,7 @@ void schedule(m* mp) noexcept {
     g* gp;
     if (__builtin_expect(mp->locked_g != nullptr, 0)) {
       stop_locked_m(mp);
+      if (!mp->pp) return;
       gp = mp->locked_g;
     } else {
       gp = find_runnable(mp, s);
@@ -39,14 +40,15 @@ void schedule(m* mp) noexcept {
       }
       if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {
         start_locked_m(mp, gp);
+        if (!mp->pp) return;
         continue;
       }
     }
     execute(mp, gp, s);
-    if (__builtin_expect(mp->ends, 0) && end_of_thread(mp)) return;
+    if (__builtin_expect(mp->ends, 0)) return end_of_thread(mp);
     if (__builtin_expect(sched.ending.load(std::memory_order_relaxed), 0) && mp->main_ended) {
       main_ended(mp);
-      if (mp->is_main) return;
+      if (mp->is_main || !mp->pp) return;
     }
   }
 }

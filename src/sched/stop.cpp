@@ -117,20 +117,23 @@ bool try_become_stopper() noexcept { return !stopper.exchange(true, std::memory_
 // [mo:stopper] release, pairs with the acquire above.
 void no_longer_stopper() noexcept { stopper.store(false, std::memory_order_release); }
 
-stopped_world::stopped_world() noexcept {
-  while (!try_become_stopper()) give_way();
+void begin_stop() noexcept {
   for (;;) {
     m* mp = self()->mp;
     {
       const in_runtime inside(mp);
       if (!mp || !mp->curg || mp->pp) {  // with a P, which nobody takes while the world is being stopped
         lock_guard hold(sched.lock);
-        begin_stop_locked(mp);
-        break;
+        return begin_stop_locked(mp);
       }
     }
     give_way();
   }
+}
+
+stopped_world::stopped_world() noexcept {
+  while (!try_become_stopper()) give_way();
+  begin_stop();
   static_cast<void>(wait_until_stopped(os::forever_ns));
 }
 

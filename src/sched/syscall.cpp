@@ -16,7 +16,6 @@ bool commit_queue(g* gp) noexcept {
   return true;
 }
 
-// Nested calls are one.
 m* caller() noexcept {
   m* mp = self()->mp;
   return mp && mp->curg ? mp : nullptr;
@@ -26,21 +25,20 @@ m* caller() noexcept {
 
 bool enter_call(call_kind kind) noexcept {
   m* mp = caller();
-  if (!mp || (mp->calls.load(std::memory_order_relaxed) & 1) != 0) return false;
+  if (!mp || (mp->curg->flags & g_in_call) != 0) return false;
   WEFT_INVARIANT(self()->locks == 0, "entersyscall: holding locks", self()->locks);
+  mp->curg->flags |= g_in_call;
   mp->curg->status.store(g_status::syscall, std::memory_order_relaxed);  // [mo:own] for dumps
   mp->old_p = mp->pp;
-  if (kind == call_kind::known_to_block) {
+  // [mo:calls] release, pairs with the acquire in sysmon's look.
+  mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  if (kind == call_kind::known_to_block || thieves.no_membarrier) {
     enter_runtime(mp);
-    const bool has_p = mp->pp;
-    p* pp = has_p ? releasep(mp) : nullptr;
-    mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    p* pp = mp->pp ? releasep(mp) : nullptr;
     leave_runtime(mp);
     if (pp) handoffp(pp);
-  } else {
-    // [mo:calls] release, pairs with the acquire in sysmon's look.
-    mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    if (__builtin_expect(sched.sysmon_deep.load(std::memory_order_relaxed), 0)) wake_sysmon();
+  } else if (__builtin_expect(sched.sysmon_deep.load(std::memory_order_relaxed), 0)) {
+    wake_sysmon();
   }
   return true;
 }
@@ -51,12 +49,9 @@ void set_errno(int value) noexcept { errno = value; }
 void leave_call() noexcept {
   m* mp = self()->mp;
   g* gp = mp->curg;
+  if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
   enter_runtime(mp);
-  if (__builtin_expect(thieves.no_membarrier, 0)) {
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // [mo:taking] instead of the taker's barrier
-    if (mp->taking.load(std::memory_order_acquire)) wait_for_taker(mp);  // [mo:taking]
-  }
-  mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // [mo:calls]
+  end_call(mp, gp);
   if (__builtin_expect(mp->pp != nullptr, 1) || regain_p(mp)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);

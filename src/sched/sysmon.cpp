@@ -25,6 +25,7 @@ constexpr std::int64_t call_ns = 20'000, stale_poll_ns = 10'000'000;
 
 /// What was seen of a P, and since when it has not changed.
 struct seen_of_p {
+  const m* mp = nullptr;
   std::uint64_t calls = 0, laps = 0;
   std::uint32_t tick = 0;
   std::int64_t calls_since = 0, laps_since = 0, tick_since = 0;
@@ -69,7 +70,7 @@ void report_long_slice(const m* mp, std::int64_t ran_ns) noexcept {
 
 // One that computes: asked to yield after its slice; and when it does not, and others wait, it goes on without the P.
 bool retake_from_hog(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
-  if (const std::uint32_t tick = pp->tick; tick != s.tick) {
+  if (const std::uint32_t tick = pp->tick.load(std::memory_order_relaxed); tick != s.tick) {
     s.tick = tick;
     s.tick_since = now;
   }
@@ -120,6 +121,7 @@ bool look_at_ps(std::int64_t now) noexcept {
     if (!pp || pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
     m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
     if (!mp) continue;
+    if (seen[i].mp != mp) seen[i] = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
     if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, seen[i], now);  // [mo:calls]
     else took |= retake_from_hog(pp, mp, seen[i], now);
   }
@@ -184,7 +186,7 @@ void print_trace(std::int64_t now) noexcept {
     static constexpr const char* names[] = {"idle", "running", "stopped", "dead"};
     const m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
     const g* gp = mp ? mp->curg : nullptr;
-    out << "\n  P" << i << ": status=" << names[static_cast<int>(pp->status.load(std::memory_order_relaxed))] << " schedtick=" << pp->tick << " laps=" << laps_of(pp)
+    out << "\n  P" << i << ": status=" << names[static_cast<int>(pp->status.load(std::memory_order_relaxed))] << " schedtick=" << pp->tick.load(std::memory_order_relaxed) << " laps=" << laps_of(pp)
         << " m=" << (mp ? static_cast<std::int64_t>(mp->id) : -1) << " goroutine=" << (gp ? gp->id : 0) << " runqsize=" << queued;
   }
   out << (sched.trace_detail ? "\n" : "]\n");
@@ -201,9 +203,12 @@ void rest() noexcept {
   for (;;) {
     {
       lock_guard hold(sched.lock);
-      sched.sysmon_rests = !sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed);
-      if (!sched.sysmon_rests) return;
+      const bool is_over = !sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed);
+      if (!is_over) sched.sysmon_rests = false;
+      else if (!sched.new_ms) sched.sysmon_rests = true;
+      if (!is_over) return;
     }
+    make_threads(0);  // whose Ps the end waits for
     sleep(os::forever_ns);
   }
 }
@@ -217,15 +222,16 @@ void note_waits(std::int64_t now, int times) noexcept {
 }
 
 // All Ps idle: until one is taken. The flag first, then the look, and the taker does it the other way round, under the lock.
-void sleep_deeply() noexcept {
+bool sleep_deeply() noexcept {
   {
     lock_guard hold(sched.lock);
-    if (sched.idle_p_count.load(std::memory_order_relaxed) != sched.procs.load(std::memory_order_relaxed) || sched.new_ms) return;
+    if (sched.idle_p_count.load(std::memory_order_relaxed) != sched.procs.load(std::memory_order_relaxed) || sched.new_ms) return false;
     sched.sysmon_deep.store(true, std::memory_order_relaxed);
   }
   note_waits(os::now_ns(), 64);
   sleep(sched.trace_every_ns ? sched.trace_every_ns : os::forever_ns);
   sched.sysmon_deep.store(false, std::memory_order_relaxed);
+  return true;
 }
 
 void* sysmon(void*) {
@@ -244,7 +250,10 @@ void* sysmon(void*) {
     quiet = busy ? 0 : quiet + 1;
     if (quiet == 0) delay = shortest_ns;
     else if (quiet > 50) delay = std::min(delay * 2, longest_ns);
-    if (delay == longest_ns) sleep_deeply();
+    if (delay == longest_ns && sleep_deeply()) {
+      quiet = 0;
+      delay = shortest_ns;
+    }
     sleep(delay);
   }
   return nullptr;

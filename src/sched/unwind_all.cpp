@@ -25,10 +25,7 @@ constexpr std::int64_t until_open_ns = 50'000'000, patience_ns = 500'000'000;
 
 void stop_the_world() noexcept {
   while (!try_become_stopper()) give_way();
-  {
-    lock_guard hold(sched.lock);
-    begin_stop_locked(self()->mp);
-  }
+  begin_stop();
   if (!wait_until_stopped(grace_ns)) end_at_once();  // somebody computes without end (design D9)
 }
 
