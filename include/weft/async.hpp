@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/chan.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/task_core.hpp>
 
@@ -42,6 +43,9 @@ class [[nodiscard]] task {
   }
   /// Whether join() would return at once.
   [[nodiscard]] bool is_done() const noexcept { return detail::task_is_done(state_); }
+  /// A channel that is closed when join() would return at once, for select and for more than one that waits. The same each time;
+  /// nil for an empty handle.    Parks: no.    Allocates: the first time.
+  [[nodiscard]] receiver<void> done() const { return detail::chan_access::receiver_of<void>(detail::task_done(state_)); }
   /// Whether there is a task to join.
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
 

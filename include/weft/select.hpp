@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -253,6 +254,13 @@ template <class F = detail::no_handler>
 [[nodiscard]] auto on_context(const context& ctx, F&& f = F()) {
   if constexpr (std::is_invocable_v<F&>) return on_recv(ctx.done(), std::forward<F>(f));
   else return on_recv(ctx.done(), [&ctx, &f] { std::invoke(f, ctx.err()); });
+}
+
+/// f() when a task is done: its join() returns at once.
+template <class J, class F = detail::no_handler>
+  requires(std::is_invocable_v<F&> && requires(const J& j) { { j.done() } -> std::same_as<receiver<void>>; { j.is_done() } -> std::same_as<bool>; })
+[[nodiscard]] auto on_join(const J& task, F&& f = F()) {
+  return on_recv(task.done(), std::forward<F>(f));
 }
 
 /// f() when no case is ready now: then select() never waits.

@@ -121,6 +121,7 @@ namespace {
 void finish(task_base* t) noexcept {
   const std::uint32_t old = t->state.fetch_or(done, std::memory_order_acq_rel);  // [mo:task]
   if (old & waited_for) ready(t->waiter->gp);
+  if (__builtin_expect((old & task_base::has_channel) != 0, 0)) chan_close(t->channel);
   if ((old & detached) && t->error) rethrow_unseen(t->error);
   task_unref(t);
 }
@@ -186,7 +187,8 @@ bool claim_this(task_base* t) noexcept {
     lock_guard hold(l->lock);
     if (t->home.load(std::memory_order_relaxed) != l) continue;
     remove_locked(l, t);
-    t->state.store(started, std::memory_order_relaxed);  // [mo:own] the only handle is with the caller, who joins
+    // [mo:own] The only handle is with the caller, who joins.
+    t->state.store(started | (t->state.load(std::memory_order_relaxed) & task_base::has_channel), std::memory_order_relaxed);
     return true;
   }
 }
@@ -317,6 +319,7 @@ void task_join(task_base* t) {
       const in_runtime inside(mp);
       count_ended(mp->pp);
     }
+    if (__builtin_expect((t->state.load(std::memory_order_relaxed) & task_base::has_channel) != 0, 0)) chan_close(t->channel);
     return tell_joiner(t);
   }
   if (claim_this(t)) {
@@ -327,6 +330,10 @@ void task_join(task_base* t) {
     wakep();
   }
   unwind_if_due();
+  if (t->state.load(std::memory_order_relaxed) & task_base::has_channel) {  // [mo:own] the handle's owner made it
+    chan_recv(t->channel, nullptr);
+    return tell_joiner(t);
+  }
   sudog s;
   s.gp = gp;
   t->waiter = &s;
@@ -336,6 +343,17 @@ void task_join(task_base* t) {
 }
 
 bool task_is_done(const task_base* t) noexcept { return !t || (t->state.load(std::memory_order_acquire) & done) != 0; }  // [mo:task]
+
+chan_ref task_done(task_base* t) {
+  if (!t) return {};
+  if ((t->state.load(std::memory_order_relaxed) & task_base::has_channel) == 0) {  // [mo:own] only the handle's owner makes it
+    t->channel = chan_make(0, 0, nullptr);
+    // [mo:task] acq_rel, pairs with finish(): whichever comes second closes it.
+    if (t->state.fetch_or(task_base::has_channel, std::memory_order_acq_rel) & done) chan_close(t->channel);
+  }
+  chan_add_ref(t->channel);
+  return chan_ref(t->channel);
+}
 
 void task_detach(task_base* t) noexcept {
   const std::uint32_t old = t->state.fetch_or(detached, std::memory_order_acq_rel);  // [mo:task]
@@ -348,6 +366,7 @@ void task_unref(task_base* t) noexcept {
   if (t->refs.load(std::memory_order_acquire) != 1 &&               // [mo:task.refs] pairs with the release half below
       t->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;  // [mo:task.refs]
   const std::size_t size = t->size, align = t->align;
+  if (__builtin_expect((t->state.load(std::memory_order_relaxed) & task_base::has_channel) != 0, 0)) chan_release(t->channel);
   t->destroy(t);
   task_free(t, size, align);
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <weft/detail/atomic.hpp>
+#include <weft/detail/chan_core.hpp>
 #include <weft/detail/config.hpp>
 
 namespace weft::detail {
@@ -25,6 +26,7 @@ WEFT_API void task_free(void* memory, std::size_t size, std::size_t align) noexc
 WEFT_API void task_start(task_base* t) noexcept;
 WEFT_API void task_join(task_base* t);
 WEFT_API bool task_is_done(const task_base* t) noexcept;
+WEFT_API chan_ref task_done(task_base* t);
 WEFT_API void task_detach(task_base* t) noexcept;
 WEFT_API void task_unref(task_base* t) noexcept;
 
@@ -36,8 +38,8 @@ struct task_base {
   task_base(run_fn r, destroy_fn d, std::uint32_t bytes, std::uint32_t alignment, task_group_core& g) noexcept
       : state(in_group), refs(1), run(r), destroy(d), size(bytes), align(alignment), group(&g) {}
 
-  static constexpr std::uint32_t in_group = 32;
-  atomic<std::uint32_t> state{0};  // in_group, and the bits of src/task/task.hpp
+  static constexpr std::uint32_t in_group = 32, has_channel = 64;
+  atomic<std::uint32_t> state{0};  // these, and the bits of src/task/task.hpp
   atomic<std::uint32_t> refs{2};   // the handle, and who runs it
   atomic<void*> home{nullptr};     // the list of unstarted tasks that it is on
   task_base* older = nullptr;           // on that list
@@ -51,6 +53,7 @@ struct task_base {
   union {
     sudog* waiter = nullptr;
     task_group_core* group;  // in_group
+    chan_core* channel;      // has_channel: closed when it is done
   };
 };
 

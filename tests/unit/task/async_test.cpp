@@ -37,6 +37,40 @@ WEFT_TEST(async, join_rethrows_what_the_function_threw) {
   EXPECT_THROW(v.join(), int);
 }
 
+// A task among other things that one waits for.
+WEFT_TEST(async, done_is_a_channel_for_select) {
+  const auto gate = weft::make_chan<void>();
+  auto waits = weft::async([gate] { return gate.recv() ? 1 : 2; });
+  auto quick = weft::async([] { return 3; });
+  EXPECT_EQ(weft::select(weft::on_join(waits), weft::on_join(quick)), 1);
+  EXPECT_TRUE(quick.is_done());
+  EXPECT_EQ(quick.join(), 3);
+  EXPECT_EQ(weft::select(weft::on_join(waits), weft::on_timeout(1ms)), 1);
+  EXPECT_EQ(waits.done(), waits.done());
+  gate.send();
+  EXPECT_EQ(waits.join(), 1);
+  EXPECT_FALSE(waits.done());
+
+  auto here = weft::async([] { return 4; });  // run by join() itself
+  const auto done = here.done();
+  EXPECT_EQ(here.join(), 4);
+  EXPECT_EQ(done.try_recv().error(), weft::errc::channel_closed);
+  auto failed = weft::async([]() -> int { throw std::runtime_error("inside"); });
+  failed.done().recv();
+  EXPECT_THROW(static_cast<void>(failed.join()), std::runtime_error);
+  weft::receiver<void> later;
+  { later = weft::async([gate] { gate.recv(); }).done(); }  // detached
+  EXPECT_EQ(later.try_recv().error(), weft::errc::would_block);
+  gate.send();
+  EXPECT_FALSE(later.recv());
+  for (int i = 0; i < scale(500, 50); ++i) {  // done() and the end at the same time
+    auto t = weft::async([] {});
+    for (int k = 0; k < i % 4; ++k) weft::this_goroutine::yield();
+    t.done().recv();
+    t.join();
+  }
+}
+
 // It runs also when nobody joins: a task is a goroutine, not a deferred call.
 WEFT_TEST(async, runs_without_a_join) {
   std::atomic<int> ran{0};
