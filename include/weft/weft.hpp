@@ -32,6 +32,7 @@
 #include <weft/signal.hpp>
 #include <weft/single_flight.hpp>
 #include <weft/stats.hpp>
+#include <weft/stop_the_world.hpp>
 #include <weft/task_group.hpp>
 #include <weft/this_goroutine.hpp>
 #include <weft/timer.hpp>

@@ -16,6 +16,7 @@ struct thread_state {
   m* mp;                // the M that this thread is, or null: a thread that weft did not make
   std::uint32_t locks;  // runtime locks held; a goroutine may not park with any ("schedule: holding locks")
   std::uint32_t ranks;  // which, with WEFT_SLOW_CHECKS
+  std::uint32_t asked;  // sysmon asks the goroutine to give way at the end of what it does in weft; by __atomic_ builtins
   thread_counts* counts;  // sync/thread_counts.hpp; null until it is needed
 };
 

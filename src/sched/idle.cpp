@@ -110,15 +110,23 @@ void newm(p* pp, bool spinning) noexcept {
 }  // namespace
 
 m* make_m() noexcept {
-  void* memory;
+  m* mp;
   {
     lock_guard hold(sched.lock);
-    memory = sched.free_ms;
-    if (memory) sched.free_ms = sched.free_ms->idle_next;
+    mp = sched.free_ms;
+    if (mp) sched.free_ms = mp->idle_next;
   }
-  if (!memory) memory = std::aligned_alloc(alignof(m), sizeof(m));
-  if (!memory) fatal("out of memory: a thread's record");
-  m* mp = ::new (memory) m();
+  if (mp) {
+    ::new (static_cast<void*>(mp)) m();
+  } else {
+    void* memory = std::aligned_alloc(alignof(m_node), sizeof(m_node));
+    if (!memory) fatal("out of memory: a thread's record");
+    auto* node = ::new (memory) m_node;
+    mp = ::new (static_cast<void*>(node->memory)) m();
+    lock_guard hold(sched.lock);
+    node->next = sched.all_ms.load(std::memory_order_relaxed);
+    sched.all_ms.store(node, std::memory_order_release);  // [mo:all_ms]
+  }
   lock_guard hold(sched.lock);
   mp->id = sched.next_m_id++;
   const int count = sched.m_count.fetch_add(1, std::memory_order_relaxed) + 1;

@@ -64,6 +64,12 @@ bool take_from_idle_list(m* mp) noexcept;
   else std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+/// The end of an operation that did not wait: who only ever makes such ones lets the others run after its slice all the same.
+[[gnu::cold]] void give_way_as_asked() noexcept;
+[[gnu::always_inline]] inline void honour_request() noexcept {
+  if (__builtin_expect(__atomic_load_n(&self()->asked, __ATOMIC_RELAXED) != 0, 0)) give_way_as_asked();
+}
+
 // deadlock.cpp
 void check_deadlock() noexcept;
 

@@ -139,6 +139,12 @@ void give_way() noexcept {
   leave_stack(mp, mp->curg, short_lap(mp, mp->pp, mp->curg, holding::nothing), &detail::yield_commit);
 }
 
+void give_way_as_asked() noexcept {
+  thread_state* t = self();
+  __atomic_store_n(&t->asked, 0u, __ATOMIC_RELAXED);
+  if (t->mp && t->mp->curg && t->locks == 0) give_way();
+}
+
 void poll() {
   m* mp = self()->mp;
   if (!mp || !mp->curg) return;

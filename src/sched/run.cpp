@@ -123,6 +123,7 @@ void end_at_once() noexcept {
 
 void bind_thread(m* mp) noexcept {
   self()->mp = mp;
+  mp->own = self();
   mp->thread = pthread_self();
   learn_thread_locals(mp);
   use_signal_stack(mp);

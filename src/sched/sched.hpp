@@ -102,6 +102,7 @@ struct alignas(64) m {
   bool main_ended = false;  // main's goroutine has just ended here
   atomic<std::uint64_t> calls{0};  // blocking calls entered and left: odd, it is in one
   p* old_p = nullptr;              // the P it had before its call
+  thread_state* own = nullptr;     // its thread's; while it holds a P
   g* locked_g = nullptr;           // the goroutine that is locked to this thread,
   atomic<bool> locked_wait{false}; // for which it sleeps
   bool ends = false;               // a goroutine ended locked to this thread: nobody may have it any more
@@ -128,6 +129,13 @@ enum class unwind_phase : std::uint8_t {
   open,   // all: perhaps one of these needs the others
 };
 
+/// Where an M lies: in one list for good, however often it is used again.
+struct m_node {
+  m_node* next = nullptr;  // written once
+  alignas(m) unsigned char memory[sizeof(m)];
+  [[nodiscard]] m* get() noexcept { return reinterpret_cast<m*>(memory); }
+};
+
 struct scheduler {
   ranked_lock<rank::sched> lock;
 
@@ -148,6 +156,7 @@ struct scheduler {
   p* waiting_ps = nullptr;         // Ps that wait for a thread because of that
   int locked_idle = 0;             // locked Ms that sleep until their goroutine can run
   m* free_ms = nullptr;            // records of threads that ended
+  atomic<m_node*> all_ms{nullptr};  // all records there are
   m* new_ms = nullptr;             // threads that sysmon is to make
   atomic<int> displaced{0};        // goroutines that run without the P that was theirs
   g* free_gs = nullptr;            // records of ended goroutines

@@ -68,6 +68,12 @@ void report_long_slice(const m* mp, std::int64_t ran_ns) noexcept {
   }
 }
 
+void ask_to_give_way(p* pp, m* mp) noexcept {
+  pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
+  lock_guard hold(sched.lock);  // a thread that has a P under it does not end
+  if (pp->mp.load(std::memory_order_relaxed) == mp && mp->own) __atomic_store_n(&mp->own->asked, 1u, __ATOMIC_RELAXED);
+}
+
 // One that computes: asked to yield after its slice; and when it does not, and others wait, it goes on without the P.
 bool retake_from_hog(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
   if (const std::uint32_t tick = pp->tick.load(std::memory_order_relaxed); tick != s.tick) {
@@ -79,7 +85,7 @@ bool retake_from_hog(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
     s.laps_since = now;
     s.reported = false;
   }
-  if (now - s.tick_since >= slice_ns) pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
+  if (now - s.tick_since >= slice_ns) ask_to_give_way(pp, mp);
   const std::int64_t ran = now - s.laps_since;
   if (sched.report_slices_ns > 0 && ran >= sched.report_slices_ns && !s.reported) {
     s.reported = true;

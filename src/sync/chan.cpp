@@ -79,6 +79,7 @@ struct chan_hold {
   if (now == chan_status::would_block && limit.deadline != 0) return wait_on(c, c->senders, const_cast<void*>(element), wait_reason::chan_send, limit);
   c->lock.unlock();
   if (served) ready(served);
+  honour_request();
   return now;
 }
 
@@ -108,6 +109,7 @@ struct chan_hold {
   }
   c->lock.unlock();
   if (served) ready(served);
+  honour_request();
   return now;
 }
 

@@ -277,6 +277,7 @@ select_result select_cases(const select_case* cases, std::size_t n, void* scratc
     k.channel->lock.unlock();
     if (now == chan_status::would_block) continue;
     if (served) ready(served);
+    honour_request();
     return {static_cast<int>(i), now};
   }
   if (limit.what != select_limit::kind::poll) unwind_if_due();
