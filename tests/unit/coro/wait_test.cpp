@@ -124,6 +124,22 @@ WEFT_TEST(select, loses_nothing_to_timeouts) {
   EXPECT_EQ(result.recv(), sent);
 }
 
+// A timer's channel holds a time, not a value: who waits on it waits for that.
+WEFT_TEST(select, timers_and_contexts) {
+  const auto body = []() -> co::task<> {
+    auto never = weft::make_chan<int>();
+    const auto begin = steady::now();
+    EXPECT_TRUE((co_await co::recv(weft::after(2ms))).has_value());
+    EXPECT_GE(steady::now() - begin, 2ms);
+    EXPECT_EQ(co_await co::select(weft::on_recv(never), weft::on_recv(weft::after(1ms))), 1);
+    EXPECT_EQ(co_await co::select(weft::on_recv(weft::after(1h)), weft::on_timeout(1ms)), 1);
+    auto [ctx, cancel] = weft::with_cancel(weft::background());
+    weft::go([cancel = std::move(cancel)]() mutable { weft::this_goroutine::sleep_for(1ms), cancel(); });
+    EXPECT_EQ(co_await co::select(weft::on_recv(never), weft::on_recv(ctx.done())), 1);
+  };
+  body().join();
+}
+
 WEFT_TEST(mutex, excludes_coroutines_and_goroutines_from_each_other) {
   weft::mutex m;
   weft::wait_group wg;
