@@ -44,6 +44,15 @@ result after_func(long n);
 
 result throw_(long n);  // throw.cpp
 
+// The same with tasks=co.
+result co_pingpong(long n);  // coroutines.cpp
+result co_ring(long n);
+result co_chan_spsc(long n);
+result co_spawn(long n);
+result co_spawn_tree(long n);
+result co_fib(long n);
+result co_parked(long n);  // memory.cpp
+
 /// The echo server: prints its port and serves until standard input ends.
 void serve();  // echo.cpp
 

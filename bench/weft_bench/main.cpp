@@ -26,6 +26,7 @@ struct workload {
   result (*run)(long n);          // null: a server
   long (*warm_up)(long n);        // how many operations go before; 0: none
   std::vector<const char*> keys;  // the key=value arguments that it knows, beside those of all
+  result (*run_co)(long n) = nullptr;  // with tasks=co
 };
 
 constexpr auto a_tenth = [](long n) { return n / 10; };
@@ -38,15 +39,15 @@ constexpr long a_few = 100'000'000;       // goroutines at once
 // clang-format off
 const std::vector<workload> workloads = {
     {"yield", 10'000'000, 2, many, yield, a_tenth, {"frames"}},
-    {"spawn", 2'000'000, 1, many, spawn, a_tenth, {}},
-    {"spawn_tree", 1 << 20, 2, many, spawn_tree, a_tenth, {}},
-    {"pingpong", 2'000'000, 1, many, pingpong, a_tenth, {"frames"}},
-    {"chan_spsc", 10'000'000, 1, many, chan_spsc, a_tenth, {}},
+    {"spawn", 2'000'000, 1, many, spawn, a_tenth, {}, co_spawn},
+    {"spawn_tree", 1 << 20, 2, many, spawn_tree, a_tenth, {}, co_spawn_tree},
+    {"pingpong", 2'000'000, 1, many, pingpong, a_tenth, {"frames"}, co_pingpong},
+    {"chan_spsc", 10'000'000, 1, many, chan_spsc, a_tenth, {}, co_chan_spsc},
     {"chan_mpmc", 4'000'000, 8, many, chan_mpmc, a_tenth, {}},
-    {"ring", 5'000'000, 1, many, ring, a_tenth, {"frames"}},
+    {"ring", 5'000'000, 1, many, ring, a_tenth, {"frames"}, co_ring},
     {"sieve", 2'000, 1, 1'000'000, sieve, a_tenth, {}},
     {"skynet", 1'000'000, 1, many, skynet, a_tenth, {"buffer"}},
-    {"fib", 27, 1, 90, fib, five_less, {}},
+    {"fib", 27, 1, 90, fib, five_less, {}, co_fib},
     {"parallel_for", 10'000'000, 1, 10'000'000'000, parallel_for, a_tenth, {}},
     {"select", 2'000'000, 4, many, select, a_tenth, {}},
     {"mutex", 10'000'000, 64, many, mutex, a_tenth, {}},
@@ -54,7 +55,7 @@ const std::vector<workload> workloads = {
     {"map", 10'000'000, 80, many, map, a_tenth, {}},
     {"timers", 1'000'000, 1, a_few, timers, a_tenth, {}},
     {"after_func", 1'000'000, 1, many, after_func, a_tenth, {"window"}},
-    {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}},
+    {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}, co_parked},
     {"throw", 1'000'000, 1'024, many, throw_, a_tenth, {}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},
     {"idle_conns", 0, 0, 0, nullptr, none, {"serve", "port"}},  // the same server
@@ -80,6 +81,7 @@ std::string usage() {
          "  --procs P      how many goroutines run at once (1)\n"
          "  --n N          how many operations; each workload has its own default\n"
          "  stack=BYTES    address space of a stack; weft's own default otherwise\n"
+         "  tasks=co       C++20 coroutines instead of goroutines, where a workload has that form\n"
          "  frames=F       yield, pingpong, ring: calls above each switch that return after it (3)\n"
          "  buffer=B       skynet: capacity of its channels (0)\n"
          "  linger_ms=MS   parked: how long after the end its memory is looked at (500)\n"
@@ -99,6 +101,7 @@ long number(const std::string& key, std::string_view text) {
 void parse(const workload& w, int argc, char** argv) {
   std::vector<const char*> known = {"procs", "n", "stack"};
   known.insert(known.end(), w.keys.begin(), w.keys.end());
+  if (w.run_co) known.push_back("tasks");
   for (int i = 2; i < argc; i++) {
     std::string key = argv[i];
     std::string value = "1";
@@ -117,7 +120,8 @@ void parse(const workload& w, int argc, char** argv) {
     std::string list;
     for (const char* k : known) is_known = is_known || key == k, list += std::string(" ") + k;
     if (!is_known) fail(std::string(w.name) + " has no argument \"" + key + "\"; it knows:" + list);
-    params.insert_or_assign(key, number(key, value));
+    if (key == "tasks" && value != "go" && value != "co") fail("tasks: \"" + value + "\" is neither go nor co");
+    params.insert_or_assign(key, key == "tasks" ? value == "co" : number(key, value));
   }
 }
 
@@ -131,12 +135,14 @@ long in_range(std::string_view key, long otherwise, long least, long most) {
 }
 
 void measure(const workload& w, long procs, long n) {
-  if (const long warm = w.warm_up(n); warm >= w.least) w.run(warm);
+  const bool coroutines = param("tasks", 0);
+  const auto run = coroutines ? w.run_co : w.run;
+  if (const long warm = w.warm_up(n); warm >= w.least) run(warm);
   const auto begin = clock::now();
-  result r = w.run(n);
+  result r = run(n);
   if (r.wall_s == 0) r.wall_s = seconds_since(begin);
-  std::printf("{\"runtime\":\"weft\",\"workload\":\"%s\",\"procs\":%ld,\"n\":%ld,\"wall_s\":%.6f,\"ns_per_op\":%.2f,", w.name,
-              procs, n, r.wall_s, r.wall_s / static_cast<double>(r.ops) * 1e9);
+  std::printf("{\"runtime\":\"%s\",\"workload\":\"%s\",\"procs\":%ld,\"n\":%ld,\"wall_s\":%.6f,\"ns_per_op\":%.2f,",
+              coroutines ? "weft-co" : "weft", w.name, procs, n, r.wall_s, r.wall_s / static_cast<double>(r.ops) * 1e9);
   std::printf("\"peak_rss_kb\":%ld%s}\n", status_kb("VmHWM"), r.more.c_str());
   std::fflush(stdout);  // goroutines that stay behind may have the program end by _exit
 }

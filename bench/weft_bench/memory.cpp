@@ -92,7 +92,11 @@ result after_func(long n) {
   return {n};
 }
 
-result parked(long n) {
+namespace {
+
+// start(gate, arrived, wg) starts one task that counts itself in `arrived`, waits on the gate, and is then done.
+template <class Start>
+result parked_tasks(long n, Start start_one) {
   const long linger_ms = param("linger_ms", 500);
   if (linger_ms < 0 || linger_ms > 60'000) fail("linger_ms: " + std::to_string(linger_ms) + " is not between 0 and 60000");
   const long rss_before = rss_bytes(), pte_before = status_kb("VmPTE");
@@ -103,13 +107,7 @@ result parked(long n) {
   weft::wait_group wg;
   wg.add(static_cast<int>(n));
   const auto begin = clock::now();
-  for (long i = 0; i < n; i++) {
-    weft::go([&] {
-      arrived.fetch_add(1, std::memory_order_relaxed);
-      gate.recv();
-      wg.done();
-    });
-  }
+  for (long i = 0; i < n; i++) start_one(gate, arrived, wg);
   while (arrived.load(std::memory_order_relaxed) < n) weft::this_goroutine::yield();
   const double start = seconds_since(begin);
   weft::this_goroutine::sleep_for(milliseconds(50));  // let the last one park; not timed
@@ -125,6 +123,28 @@ result parked(long n) {
   return {n, start + wake,
           field("bytes_per_task", bytes) + field("left_bytes_per_task", left) + field("start_ns", per_task(start * 1e9)) +
               field("vmpte_bytes_per_task", pte_bytes) + field("wake_ns", per_task(wake * 1e9))};
+}
+
+weft::co::task<> wait_at(const weft::chan<void>& gate, std::atomic<long>& arrived, weft::wait_group& wg) {
+  arrived.fetch_add(1, std::memory_order_relaxed);
+  co_await weft::co::recv(gate);
+  wg.done();
+}
+
+}  // namespace
+
+result parked(long n) {
+  return parked_tasks(n, [](auto& gate, auto& arrived, auto& wg) {
+    weft::go([&] {
+      arrived.fetch_add(1, std::memory_order_relaxed);
+      gate.recv();
+      wg.done();
+    });
+  });
+}
+
+result co_parked(long n) {
+  return parked_tasks(n, [](auto& gate, auto& arrived, auto& wg) { weft::co::go(wait_at(gate, arrived, wg)); });
 }
 
 }  // namespace bench

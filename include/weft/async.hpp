@@ -19,6 +19,10 @@
 
 namespace weft {
 
+namespace detail {
+struct task_access;
+}
+
 /// A handle to a task; move-only. Dropped without a join it detaches, and an exception of the task is then a panic.
 template <class T>
 class [[nodiscard]] task {
@@ -54,6 +58,7 @@ class [[nodiscard]] task {
     if (state_) detail::task_detach(std::exchange(state_, nullptr));
   }
   explicit task(detail::task_base* s) noexcept : state_(s) {}
+  friend detail::task_access;
   template <class F, class... Args>
   friend auto async(F&& f, Args&&... args) -> task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
   detail::task_base* state_ = nullptr;
@@ -76,5 +81,17 @@ template <class F, class... Args>
   detail::task_start(s);
   return task<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>(s);
 }
+
+namespace detail {
+
+/// The task inside a handle.
+struct task_access {
+  template <class T>
+  static task_base* state(const task<T>& t) noexcept {
+    return t.state_;
+  }
+};
+
+}  // namespace detail
 
 }  // namespace weft

@@ -17,6 +17,10 @@
 
 namespace weft {
 
+namespace detail {
+class mutex_wait;  // src/sync/mutex_wait.hpp
+}
+
 class mutex {
  public:
   constexpr mutex() noexcept = default;
@@ -64,6 +68,7 @@ class mutex {
   }
 
  private:
+  friend class detail::mutex_wait;
   static constexpr std::uint32_t locked = 1, woken = 2, starving = 4, handing_over = 8, one_waiter = 16;
   WEFT_API void lock_slow();
   WEFT_API detail::wait_end lock_until(const detail::wait_limit& limit);

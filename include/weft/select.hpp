@@ -183,6 +183,10 @@ inline constexpr std::size_t count_of = (std::size_t{Cases::kind == Kind} + ... 
 template <class... Cases>
 struct select_layout {
   static constexpr std::size_t channels = count_of<select_kind::channel, Cases...>;
+  static_assert(channels <= select_max, "select: too many cases");
+  static_assert(count_of<select_kind::fallback, Cases...> <= 1, "select: more than one on_default");
+  static_assert(count_of<select_kind::limit, Cases...> <= 1, "select: more than one on_timeout");
+
   static constexpr int first([[maybe_unused]] select_kind kind) {
     int at = 0, found = -1;
     ((found < 0 && Cases::kind == kind ? found = at : 0, at++), ...);
@@ -207,6 +211,24 @@ template <class C>
 void arm(C& c, select_case*& next, select_limit& limit) noexcept {
   if constexpr (C::kind == select_kind::channel) c.arm(*next++);
   else c.arm(limit);
+}
+
+/// The choice is made: settles all, runs the one, and says which it was.
+template <class... Cases>
+int run_chosen(select_result r, Cases&... cases) {
+  using layout = select_layout<Cases...>;
+  const int chosen = r.index >= 0 ? layout::argument_of.at[r.index] : r.status == chan_status::would_block ? layout::fallback : layout::limit;
+  int at = 0;
+  (cases.settle(at++ == chosen && r.status == chan_status::done), ...);
+  at = 0;
+  (
+      [&](auto& c) {
+        if (at++ != chosen) return;
+        if (c.sends && WEFT_UNLIKELY(r.status == chan_status::closed)) throw_closed_channel();
+        c.run(r.status);
+      }(cases),
+      ...);
+  return chosen;
 }
 
 }  // namespace detail
@@ -282,10 +304,6 @@ template <detail::select_case_type... Cases>
 int select(Cases&&... cases) {
   using namespace detail;
   using layout = select_layout<std::remove_cvref_t<Cases>...>;
-  static_assert(layout::channels <= select_max, "select: too many cases");
-  static_assert(count_of<select_kind::fallback, std::remove_cvref_t<Cases>...> <= 1, "select: more than one on_default");
-  static_assert(count_of<select_kind::limit, std::remove_cvref_t<Cases>...> <= 1, "select: more than one on_timeout");
-
   select_case table[layout::channels + 1];
   select_case* next = table;
   select_limit limit;
@@ -294,18 +312,7 @@ int select(Cases&&... cases) {
   select_scratch<layout::channels> scratch;
   const select_result r = select_cases(table, layout::channels, scratch.bytes, limit);
 
-  const int chosen = r.index >= 0 ? layout::argument_of.at[r.index] : r.status == chan_status::would_block ? layout::fallback : layout::limit;
-  int at = 0;
-  (cases.settle(at++ == chosen && r.status == chan_status::done), ...);
-  at = 0;
-  (
-      [&](auto& c) {
-        if (at++ != chosen) return;
-        if (c.sends && WEFT_UNLIKELY(r.status == chan_status::closed)) throw_closed_channel();
-        c.run(r.status);
-      }(cases),
-      ...);
-  return chosen;
+  return run_chosen(r, cases...);
 }
 
 namespace detail {

@@ -19,6 +19,10 @@
 
 namespace weft {
 
+namespace detail {
+class co_group_wait;  // <weft/co/sync.hpp>
+}
+
 class wait_group {
  public:
   constexpr wait_group() noexcept = default;
@@ -79,6 +83,10 @@ class wait_group {
   }
 
  private:
+  friend class detail::co_group_wait;
+  /// Counts the caller as one that waits for the semaphore, unless the count is 0; and looks for misuse afterwards.
+  [[nodiscard]] WEFT_API bool begin_wait() noexcept;
+  WEFT_API void end_wait();
   WEFT_API detail::wait_end wait_within(const detail::wait_limit& limit);  // a deadline of 0: only looks
 
   detail::atomic<std::uint64_t> state_{0};  // the count in the upper 32 bits, who waits in the lower

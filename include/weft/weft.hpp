@@ -7,6 +7,7 @@
 #include <weft/broadcast.hpp>
 #include <weft/call_c.hpp>
 #include <weft/chan.hpp>
+#include <weft/co.hpp>
 #include <weft/concurrent_map.hpp>
 #include <weft/condition_variable.hpp>
 #include <weft/context.hpp>

@@ -109,6 +109,13 @@ inline void about_to_unwind() noexcept {
 #endif
 }
 
+/// What lies in this block of malloc's, and what it leads to, is in use.
+inline void not_leaked([[maybe_unused]] const void* block) noexcept {
+#if WEFT_ASAN
+  __lsan_ignore_object(block);
+#endif
+}
+
 /// What one thread gives to the kernel and another gets back from it is in order, but ThreadSanitizer does not see it when the
 /// system call is made without libc's wrapper (epoll_pwait2).
 inline void give_to_kernel([[maybe_unused]] void* at) noexcept {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <weft/detail/runnable.hpp>
+
 #include "arch/gogo.hpp"
 #include "base/atomic.hpp"
 #include "base/sanitizers.hpp"
@@ -47,27 +49,21 @@ enum g_flags : std::uint16_t {
   g_must_exit = 128,     // the world is unwound and it is this one's turn: its public operation is to unwind (sched/unwind_all.cpp)
   g_claimable = 256,     // waits in park_until(): who wins `claimed` may wake it
   g_in_call = 512,       // in a call that may block (sched/syscall.cpp)
+  g_coroutine = runnable::coroutine,  // not a goroutine: a coroutine, which one of a P's carriers runs (sched/carrier.hpp)
   g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call,  // what a short lap does not know how to switch
-  g_special = g_long_only | g_fresh,
+  g_special = g_long_only | g_fresh | g_coroutine,
 };
 
 inline constexpr std::uint8_t g_wait_noted = 0x80;
 
-struct alignas(64) g {
+struct alignas(64) g : runnable {
   // What a lap touches.
-  void* sp = nullptr;  // the saved context, while it is off its processor
-  atomic<g_status> status{g_status::idle};
-  atomic<std::uint8_t> wait{0};  // the wait_reason; g_wait_noted is its highest bit, so that each park clears it
-  std::uint16_t flags = 0;
   int saved_errno = 0;
-  g* link = nullptr;           // the next on whatever list it is on
-  g* older = nullptr;          // and the one before, on the global queue of those that have never run
+  g* older = nullptr;          // `link` the other way, on the global queue of those that have never run
   eh_globals eh;
   void* commit_arg = nullptr;  // for the commit of the park that is under way
-  void* wake_value = nullptr;  // the sudog that was served, for who waits on several things at once: a select
-  // Waiting on several things at once (a channel and a timer): who sets it from 0 to 1 wakes it.
-  atomic<std::uint32_t> claimed{0};
   m* mp = nullptr;             // while running; while locked, the thread it is locked to
+  runnable* cargo = nullptr;   // a carrier: the coroutine to run; null for all others
 
   // What it was made with.
   void (*entry)(void*) = nullptr;
@@ -90,32 +86,31 @@ struct alignas(64) g {
   static constexpr std::size_t small_closure = 64;
   alignas(16) char small[small_closure];
 
-  [[gnu::always_inline]] void set_why(wait_reason why) noexcept { wait.store(static_cast<std::uint8_t>(why), std::memory_order_relaxed); }
   [[nodiscard]] wait_reason why() const noexcept { return static_cast<wait_reason>(wait.load(std::memory_order_relaxed) & ~g_wait_noted); }
 };
 
-/// A first-in first-out list through g::link. Owned by one at a time.
+/// A first-in first-out list through runnable::link. Owned by one at a time.
 struct g_list {
-  g* first = nullptr;
-  g* last = nullptr;
+  runnable* first = nullptr;
+  runnable* last = nullptr;
   std::uint32_t size = 0;
 
   [[nodiscard]] bool empty() const noexcept { return first == nullptr; }
-  void push_back(g* gp) noexcept {
+  void push_back(runnable* gp) noexcept {
     gp->link = nullptr;
     if (last) last->link = gp;
     else first = gp;
     last = gp;
     size++;
   }
-  void push_front(g* gp) noexcept {
+  void push_front(runnable* gp) noexcept {
     gp->link = first;
     first = gp;
     if (!last) last = gp;
     size++;
   }
-  [[nodiscard]] g* pop_front() noexcept {
-    g* gp = first;
+  [[nodiscard]] runnable* pop_front() noexcept {
+    runnable* gp = first;
     if (!gp) return nullptr;
     first = gp->link;
     if (!first) last = nullptr;

@@ -1,27 +1,12 @@
-// goroutine/sudog.hpp: a goroutine (or a foreign thread) that waits on something: one entry of that thing's wait list.
-// It lies in the frame of the operation that waits, which does not go on before the entry is off the list.
+// goroutine/sudog.hpp: the lists of those that wait: see <weft/detail/sudog.hpp>.
 #pragma once
 
-#include <cstdint>
-
+#include <weft/detail/sudog.hpp>
 #include <weft/detail/wait_list.hpp>
 
 #include "goroutine/g.hpp"
 
 namespace weft::detail {
-
-struct sudog {
-  g* gp = nullptr;
-  sudog* next = nullptr;
-  sudog* prev = nullptr;
-  void* element = nullptr;       // a channel's: where the value is or goes
-  std::int64_t since = 0;        // a mutex's: when it began to wait
-  std::uint32_t ticket = 0;      // a semaphore's: handed over with the wake-up
-  bool contested = false;        // gp waits on other things too: win gp->claimed before waking it
-  bool success = false;          // woken by a value, not by close
-  bool queued = false;
-  bool served = false;           // contested, and it was this entry by which gp was woken
-};
 
 inline void push_back(wait_list& l, sudog* s) noexcept {
   s->next = nullptr;

@@ -27,6 +27,7 @@ enum class wait_reason : std::uint8_t {
   join,
   sequence,
   stopped,
+  rest,
 };
 
 inline std::string_view to_string(wait_reason r) noexcept {
@@ -51,6 +52,7 @@ inline std::string_view to_string(wait_reason r) noexcept {
     case wait_reason::join: return "join";
     case wait_reason::sequence: return "sequence";
     case wait_reason::stopped: return "stopped";
+    case wait_reason::rest: return "";  // not shown: a carrier of coroutines that has none
   }
   return "?";
 }

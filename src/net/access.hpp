@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -22,6 +23,8 @@ namespace weft::net {
 
 struct access {
   static stream make_stream(std::shared_ptr<detail::socket> s) noexcept { return stream(std::move(s)); }
+  static const std::shared_ptr<detail::socket>& socket_of(const stream& s) noexcept { return s.socket_; }
+  static const std::shared_ptr<detail::socket>& socket_of(const listener& l) noexcept { return l.socket_; }
   static listener make_listener(std::shared_ptr<detail::socket> s) noexcept { return listener(std::move(s)); }
 };
 
@@ -38,6 +41,15 @@ inline std::shared_ptr<socket> adopt(int fd, std::string_view network, std::erro
     return nullptr;
   }
 }
+
+// The steps of accept(), for the two ways to wait between them (listener.cpp).
+/// The system call.
+ssize_t accept_call(int listening, ip_address& peer) noexcept;
+/// What it gave as a stream; closed, with ec, when it cannot be one.
+[[nodiscard]] stream accepted(const socket& from, ssize_t fd, const ip_address& peer, std::error_code& ec);
+/// No connection: whether to try again, and whether only after a pause.
+enum class accept_next : std::uint8_t { again, pause, fail };
+[[nodiscard]] accept_next after_accept(const std::error_code& ec);
 
 /// What a throwing form throws: "read tcp A->B: i/o timeout".
 [[noreturn, gnu::cold]] inline void fail(const std::error_code& ec, const char* operation, socket* s) {

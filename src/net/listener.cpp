@@ -105,6 +105,31 @@ listener listen(std::string_view network, std::string_view address, const listen
   return l;
 }
 
+namespace detail {
+
+ssize_t accept_call(int listening, ip_address& peer) noexcept {
+  socklen_t size = sizeof peer;
+  return ::accept4(listening, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+stream accepted(const socket& from, ssize_t fd, const ip_address& peer, std::error_code& ec) {
+  if (fd < 0) return {};
+  auto s = adopt(static_cast<int>(fd), from.network(), ec);
+  if (!s) return {};
+  if (peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6) s->set_remote(peer);
+  return access::make_stream(std::move(s));
+}
+
+accept_next after_accept(const std::error_code& ec) {
+  if (is_shortage(ec)) {
+    say_shortage_once(ec);
+    return accept_next::pause;
+  }
+  return is_lost_connection(ec) ? accept_next::again : accept_next::fail;
+}
+
+}  // namespace detail
+
 stream listener::accept(const context* ctx, std::error_code& ec) const {
   using namespace std::chrono_literals;
   ec.clear();
@@ -114,27 +139,15 @@ stream listener::accept(const context* ctx, std::error_code& ec) const {
     ssize_t fd = -1;
     {
       const detail::operation op(*socket_, direction::read, ctx, ec);
-      if (!ec) {
-        fd = socket_->attempt_in_turn(direction::read, ec, [&peer](int l) {
-          socklen_t size = sizeof peer;
-          return static_cast<ssize_t>(::accept4(l, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        });
-      }
+      if (!ec) fd = socket_->attempt_in_turn(direction::read, ec, [&peer](int l) { return detail::accept_call(l, peer); });
     }
-    if (fd >= 0) {
-      auto s = detail::adopt(static_cast<int>(fd), socket_->network(), ec);
-      if (s) {
-        if (peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6) s->set_remote(peer);
-        return access::make_stream(std::move(s));
-      }
-    }
-    if (is_shortage(ec)) {
-      say_shortage_once(ec);
+    if (stream s = detail::accepted(*socket_, fd, peer, ec)) return s;
+    const auto next = detail::after_accept(ec);
+    if (next == detail::accept_next::fail) return {};
+    if (next == detail::accept_next::pause) {
       if (!ctx) this_goroutine::sleep_for(pause);
       else if (const auto slept = this_goroutine::sleep_for(pause, *ctx); !slept) return ec = slept.error(), stream();
       pause = pause < 500ms ? pause * 2 : pause;
-    } else if (!is_lost_connection(ec)) {
-      return {};
     }
     ec.clear();
   }

@@ -28,7 +28,7 @@ template <direction D>
 void deadline_passed(heap_timer* t, due_list& due) noexcept {
   auto* pd = static_cast<poll_desc*>(t->arg);
   pd->info.fetch_or(expired_bit(D), std::memory_order_seq_cst);  // [mo:poll.info]
-  if (g* gp = poll_unblock(pd, D, false)) due.push_back(gp);
+  if (runnable* gp = poll_unblock(pd, D, false)) due.push_back(gp);
 }
 
 }  // namespace
@@ -65,27 +65,38 @@ bool socket::check(direction d, std::error_code& ec) noexcept {
 bool socket::wait(direction d, std::error_code& ec) {
   if (!current_g()) return wait_on_thread(d, ec);
   unwind_if_due();
-  auto& slot = pd_->slot[index(d)];
-  for (;;) {
-    start_late_timer(d);
-    std::uintptr_t old = poll_desc::is_ready;
-    // [mo:poll.slot] acquire the readiness; take it.
-    if (slot.compare_exchange_strong(old, poll_desc::nothing, std::memory_order_acquire, std::memory_order_relaxed)) return true;
-    old = poll_desc::nothing;
-    // [mo:poll.slot] seq_cst: then the look at `info` in check(); close and deadline do it the other way round.
-    if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst, std::memory_order_relaxed)) {
-      if (check(d, ec)) park(&poll_commit, &slot, wait_reason::io_wait);
-    } else {
-      WEFT_INVARIANT(old == poll_desc::is_ready, "netpoll: two wait for one direction");
-    }
-    // Readiness counts even when a deadline or a close came with it: who throws it away may never hear of that data again.
-    if (slot.exchange(poll_desc::nothing, std::memory_order_acq_rel) == poll_desc::is_ready) {  // [mo:poll.slot]
-      ec.clear();
-      return true;
-    }
+  for (wait_step next = wait_step::again; next == wait_step::again;) {
+    next = before_wait(d, ec);
+    if (next == wait_step::ready) return true;
+    if (next == wait_step::park) park(&poll_commit, &slot(d), wait_reason::io_wait);
+    next = after_wait(d, ec);
+    if (next == wait_step::ready) return true;
     unwind_if_due();
-    if (ec || !check(d, ec)) return false;
-  }  // again: a deadline woke us that has been moved since
+  }
+  return false;
+}
+
+socket::wait_step socket::before_wait(direction d, std::error_code& ec) noexcept {
+  start_late_timer(d);
+  std::uintptr_t old = poll_desc::is_ready;
+  // [mo:poll.slot] acquire the readiness; take it.
+  if (slot(d).compare_exchange_strong(old, poll_desc::nothing, std::memory_order_acquire, std::memory_order_relaxed)) return wait_step::ready;
+  old = poll_desc::nothing;
+  // [mo:poll.slot] seq_cst: then the look at `info` in check(); close and deadline do it the other way round.
+  if (slot(d).compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst, std::memory_order_relaxed))
+    return check(d, ec) ? wait_step::park : wait_step::failed;
+  WEFT_INVARIANT(old == poll_desc::is_ready, "netpoll: two wait for one direction");
+  return wait_step::again;
+}
+
+socket::wait_step socket::after_wait(direction d, std::error_code& ec) noexcept {
+  // Readiness counts even when a deadline or a close came with it: who throws it away may never hear of that data again.
+  if (slot(d).exchange(poll_desc::nothing, std::memory_order_acq_rel) == poll_desc::is_ready) {  // [mo:poll.slot]
+    ec.clear();
+    return wait_step::ready;
+  }
+  if (ec || !check(d, ec)) return wait_step::failed;
+  return wait_step::again;  // a deadline woke us that has been moved since
 }
 
 bool socket::wait_on_thread(direction d, std::error_code& ec) noexcept {
@@ -138,7 +149,7 @@ void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) n
   p* pp = has_p ? +mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
   if (when <= os::now_ns()) {
     pd_->info.fetch_or(expired_bit(d), std::memory_order_seq_cst);  // [mo:poll.info]
-    if (g* gp = poll_unblock(pd_, d, false)) woken.push_back(gp);
+    if (runnable* gp = poll_unblock(pd_, d, false)) woken.push_back(gp);
   } else if (pp) {  // before the first run() there is none: see start_late_timer()
     heap_timer& timer = pd_->deadline[index(d)];
     timer.when = when;

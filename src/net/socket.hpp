@@ -40,9 +40,7 @@ class socket {
   template <class Io>
   ssize_t attempt_in_turn(direction d, std::error_code& ec, Io io) {
     if (!check(d, ec)) return -1;
-    // Edge-triggered: after a short read the stream was empty, and what comes next makes a new event. So wait for that
-    // first, and save the call that would only say EAGAIN. Only once: a wait that fails may have taken that event.
-    if (d == direction::read && std::exchange(drained_, false) && !always_tries() && !wait(d, ec)) return -1;
+    if (waits_first(d) && !wait(d, ec)) return -1;
     for (;;) {
       const ssize_t n = result_of(io, fd_);
       if (n >= 0) return n;
@@ -97,6 +95,8 @@ class socket {
   bool close() noexcept;
   [[nodiscard]] bool is_closed() const noexcept { return mutex_.is_closed(); }
   [[nodiscard]] int fd() const noexcept { return mutex_.is_closed() ? -1 : fd_; }
+  /// For who has a turn: open until that ends.
+  [[nodiscard]] int fd_in_turn() const noexcept { return fd_; }
   [[nodiscard]] const std::string& network() const noexcept { return network_; }
   /// As text, after close() too; empty when unknown.
   [[nodiscard]] std::string local_address();
@@ -105,12 +105,21 @@ class socket {
   void set_remote(const ip_address& a) noexcept { remote_ = a; }
   /// A path to remove when the socket is closed. Before others see the socket.
   void set_path(std::string path) noexcept { path_ = std::move(path); }
+  /// Edge-triggered: after a short read the stream was empty, and what comes next makes a new event. So wait for that
+  /// first, and save the call that would only say EAGAIN. Only once: a wait that fails may have taken that event.
+  [[nodiscard]] bool waits_first(direction d) noexcept { return d == direction::read && std::exchange(drained_, false) && !always_tries(); }
+  /// Whether an operation may begin; false with ec: closed, or past the deadline.
+  [[nodiscard]] bool check(direction d, std::error_code& ec) noexcept;
+  /// wait(), in steps: before it parks in the slot, if it must, and after.
+  enum class wait_step : std::uint8_t { ready, park, failed, again };
+  [[nodiscard]] wait_step before_wait(direction d, std::error_code& ec) noexcept;
+  [[nodiscard]] wait_step after_wait(direction d, std::error_code& ec) noexcept;
+  [[nodiscard]] atomic<std::uintptr_t>& slot(direction d) noexcept { return pd_->slot[static_cast<int>(d)]; }
   /// Waits until the kernel says that the direction is ready; false with ec: closed, or past the deadline. Who called it tries
   /// again before the next wait: the readiness is taken, also where it returns false.
   [[nodiscard]] bool wait(direction d, std::error_code& ec);
 
  private:
-  bool check(direction d, std::error_code& ec) noexcept;
   bool wait_on_thread(direction d, std::error_code& ec) noexcept;
   bool always_tries() const noexcept { return (pd_->info.load(std::memory_order_relaxed) & (poll_desc::hung_up | poll_desc::urgent)) != 0; }
   void start_timer_locked(direction d, std::int64_t when, g_list& woken) noexcept;

@@ -42,7 +42,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
     }
     gp = from;  // called off: it goes straight on
     s = slice::inherit;
-    if (g* chosen = mp->chosen) {  // what it had chosen for us instead waits its turn again
+    if (runnable* chosen = mp->chosen) {  // what it had chosen for us instead waits its turn again
       mp->chosen = nullptr;
       put_next(mp->pp, chosen);
       wakep();

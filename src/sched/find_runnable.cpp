@@ -1,6 +1,6 @@
 // sched/find_runnable.cpp: where the next goroutine comes from, in Go's order (proc.go, findRunnable):
 // a stop of the world; what a short lap chose; every 61st lap a look at clock, timers, slice, poller and global queue; the own
-// queue; the own timers; unstarted tasks; the global queue; the poller; other Ps' queues, then their timers; and when there is
+// queue; the own timers; unstarted forks and tasks; the global queue; the poller; other Ps' queues, then their timers; and when there is
 // nothing anywhere, the long way to sleep that loses no work (idle.cpp).
 #include "sched/lap.hpp"
 #include "sched/retake.hpp"
@@ -40,14 +40,14 @@ void poll_network(p* pp) noexcept {
   inject(list);
 }
 
-g* take_background_locked(std::int64_t now) noexcept {
-  g* gp = sched.background.get_oldest(now);
+runnable* take_background_locked(std::int64_t now) noexcept {
+  runnable* gp = sched.background.get_oldest(now);
   if (gp) sched.background_turn = now;
   return gp;
 }
 
 // Every 61st lap, inherited slices counted too: so two that wake each other for ever hold up nobody else.
-g* look(p* pp) noexcept {
+runnable* look(p* pp) noexcept {
   pp->laps_left = laps_between_looks;
   const std::int64_t now = os::now_ns();
   run_timers(pp, pp, now);
@@ -56,7 +56,7 @@ g* look(p* pp) noexcept {
     pp->slice_start = now;
   } else if (now - pp->slice_start > slice_ns) {  // a chain through `next` is one slice, and this one is used up
     pp->slice_start = now;
-    if (g* gp = pp->queue.steal_next()) put_back(pp, gp);
+    if (runnable* gp = pp->queue.steal_next()) put_back(pp, gp);
   }
   if (netpoll_waiters() > 0) {
     std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
@@ -64,36 +64,40 @@ g* look(p* pp) noexcept {
   }
   if (sched.global.size() != 0) {
     lock_guard hold(sched.lock);
-    if (g* gp = sched.global.get_oldest(now)) return gp;
+    if (runnable* gp = sched.global.get_oldest(now)) return gp;
   }
   if (__builtin_expect(sched.background.size() != 0, 0)) {
     lock_guard hold(sched.lock);
     if (now - sched.background_turn > slice_ns)
-      if (g* gp = take_background_locked(now)) return gp;
+      if (runnable* gp = take_background_locked(now)) return gp;
   }
-  return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;  // the oldest task: a busy queue must not starve it
+  // The oldest task or fork: a busy queue must not starve it.
+  if (runnable* r = pp->forked.empty() ? nullptr : pp->forked.steal()) return r;
+  return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;
 }
 
 // A fair share of the global queue, at most half a ring; the first to run, the rest into the own ring, which is empty.
-g* take_global_locked(p* pp) noexcept {
+runnable* take_global_locked(p* pp) noexcept {
   const std::uint32_t size = sched.global.size();
   if (size == 0) return nullptr;
   const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   g_list batch = sched.global.get(std::min({size, size / procs + 1, runq::capacity / 2}));
-  g* first = batch.pop_front();
-  while (g* gp = batch.pop_front()) {
+  runnable* first = batch.pop_front();
+  while (runnable* gp = batch.pop_front()) {
     const bool fits = pp->queue.try_put(gp);
     WEFT_INVARIANT(fits, "find_runnable: batch does not fit into an empty queue");
   }
   return first;
 }
 
-g* stolen_one(p* pp, slice& s, g* gp) noexcept {
+runnable* stolen_one(p* pp, slice& s, runnable* gp) noexcept {
   bump(pp->count.steals);
   bump(pp->count.stolen);
   s = slice::fresh;
   return gp;
 }
+
+bool has_unstarted(p* pp) noexcept { return !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)); }
 
 // Whether a thief would find something, by a look that costs no barrier; who is about to sleep looks again with one.
 bool others_have_work(const p* pp) noexcept {
@@ -101,14 +105,14 @@ bool others_have_work(const p* pp) noexcept {
   for (int i = 0; i < n; i++) {
     p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
     if (!other || other == pp) continue;
-    if (other->queue.ring_size() != 0 || (task_hooks.any && task_hooks.any(other))) return true;
+    if (other->queue.ring_size() != 0 || has_unstarted(other)) return true;
     if (other->queue.peek_next() && other->status.load(std::memory_order_relaxed) != p::state::running) return true;
   }
   return false;
 }
 
 // Four rounds over the others in random order.
-g* steal_queued(m* mp, p* pp, slice& s, std::uint32_t n) noexcept {
+runnable* steal_queued(m* mp, p* pp, slice& s, std::uint32_t n) noexcept {
   const stealing announced;
   for (int round = 0; round < 4; round++) {
     std::uint32_t at = mp->random.below(n), step = 1 + mp->random.below(n);
@@ -119,15 +123,16 @@ g* steal_queued(m* mp, p* pp, slice& s, std::uint32_t n) noexcept {
       if (!victim || victim == pp || !victim->queue.owner_knows()) continue;
       // A running owner is about to run its `next` itself; watch() takes those that stay.
       if (round == 3 && victim->status.load(std::memory_order_relaxed) != p::state::running) {
-        if (g* gp = victim->queue.steal_next()) return stolen_one(pp, s, gp);
+        if (runnable* gp = victim->queue.steal_next()) return stolen_one(pp, s, gp);
       }
       std::uint32_t count = 0;
-      if (g* gp = victim->queue.steal_into(pp->queue, count)) {
+      if (runnable* gp = victim->queue.steal_into(pp->queue, count)) {
         bump(pp->count.steals);
         pp->count.stolen.store(pp->count.stolen.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
         s = slice::fresh;
         return gp;
       }
+      if (runnable* r = victim->forked.steal()) return stolen_one(pp, s, r);
       if (task_hooks.steal)
         if (g* gp = task_hooks.steal(victim)) return stolen_one(pp, s, gp);
     }
@@ -136,7 +141,7 @@ g* steal_queued(m* mp, p* pp, slice& s, std::uint32_t n) noexcept {
 }
 
 // What others have queued, else what their timers have due.
-g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
+runnable* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
   const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   if (n <= 1) return nullptr;
   if (others_have_work(pp)) {
@@ -145,7 +150,7 @@ g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
     if (now == 0) now = os::now_ns();
     if (mp->stole_little && now - mp->stole_at < crumb_pause_ns) return nullptr;
     const std::uint64_t before = pp->count.stolen.load(std::memory_order_relaxed);
-    if (g* gp = steal_queued(mp, pp, s, n)) {
+    if (runnable* gp = steal_queued(mp, pp, s, n)) {
       mp->stole_little = pp->count.stolen.load(std::memory_order_relaxed) - before <= 2;
       mp->stole_at = now;
       return gp;
@@ -157,7 +162,7 @@ g* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
     if (now == 0) now = os::now_ns();
     if (victim->timers.earliest() > now) continue;
     run_timers(victim, pp, now);
-    if (g* gp = pp->queue.get(s)) return gp;
+    if (runnable* gp = pp->queue.get(s)) return gp;
   }
   return nullptr;
 }
@@ -177,7 +182,7 @@ p* look_again_for_work() noexcept {
   const int n = sched.procs.load(std::memory_order_relaxed);
   for (int i = 0; i < n; i++) {
     p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
-    if (!other || (other->queue.empty() && !(task_hooks.any && task_hooks.any(other)))) continue;
+    if (!other || (other->queue.empty() && !has_unstarted(other))) continue;
     lock_guard hold(sched.lock);
     return get_idle_p_locked();
   }
@@ -186,7 +191,7 @@ p* look_again_for_work() noexcept {
 
 // What a watcher saw of a P.
 struct glimpse {
-  g* next = nullptr;
+  runnable* next = nullptr;
   std::uint64_t laps = 0;
 };
 
@@ -215,7 +220,7 @@ enum class verdict : std::uint8_t { search, sleep };
 // the nap, and the owner has run nothing meanwhile, is it taken (Go waits 3 us, which a timer makes 50). And a pair that passes
 // a value to and fro on one P submits work with every message: a searcher that went to sleep would be woken at once, for nothing,
 // by a system call of the submitter. So after wake-ups in vain the naps are more; each is about as long as a wake-up takes.
-verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
+verdict watch(m* mp, p* pp, slice& s, runnable*& taken) noexcept {
   glimpse seen[watched_ps];
   const int from = static_cast<int>(mp->random.below(max_procs));  // of more Ps than it can watch, others each time
   static_cast<void>(stuck_p(pp, seen, from));
@@ -228,7 +233,7 @@ verdict watch(m* mp, p* pp, slice& s, g*& taken) noexcept {
     if (others_have_work(pp) || sched.global.size() != 0) return verdict::search;
     if (p* victim = stuck_p(pp, seen, from)) {
       const stealing announced;
-      g* gp = victim->queue.peek_next();
+      runnable* gp = victim->queue.peek_next();
       if (gp && victim->queue.owner_knows() && victim->queue.steal_next_if(gp)) {
         taken = stolen_one(pp, s, gp);
         return verdict::search;
@@ -338,7 +343,7 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 
 }  // namespace
 
-g* find_runnable(m* mp, slice& s) noexcept {
+runnable* find_runnable(m* mp, slice& s) noexcept {
   for (;;) {
     if (!mp->pp) {  // the goroutine that was here had lost its P
       no_longer_displaced(mp);
@@ -353,7 +358,7 @@ g* find_runnable(m* mp, slice& s) noexcept {
       refuse_in_forked_child();
     }
     if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]
-      if (g* gp = mp->chosen) {
+      if (runnable* gp = mp->chosen) {
         mp->chosen = nullptr;
         put_next(pp, gp);
       }
@@ -362,47 +367,48 @@ g* find_runnable(m* mp, slice& s) noexcept {
       continue;
     }
     s = slice::fresh;
-    if (g* gp = mp->chosen) {
+    if (runnable* gp = mp->chosen) {
       mp->chosen = nullptr;
       return gp;
     }
     if (pp->laps_left <= 1 || (sched.chaos && mp->random.one_in(8))) {
-      if (g* gp = look(pp)) return gp;
+      if (runnable* gp = look(pp)) return gp;
     } else {
       pp->laps_left--;
     }
-    if (g* gp = pp->queue.get(s)) return gp;
+    if (runnable* gp = pp->queue.get(s)) return gp;
 
     std::int64_t now = 0;
     if (pp->timers.earliest() != timer_heap::never) {
       now = os::now_ns();
       run_timers(pp, pp, now);
-      if (g* gp = pp->queue.get(s)) return gp;
+      if (runnable* gp = pp->queue.get(s)) return gp;
     }
+    if (runnable* r = pp->forked.take()) return r;
     if (task_hooks.take) {
       if (g* gp = task_hooks.take(pp)) return gp;
     }
     if (sched.global.size() != 0) {
       lock_guard hold(sched.lock);
-      if (g* gp = take_global_locked(pp)) return gp;
+      if (runnable* gp = take_global_locked(pp)) return gp;
     }
     if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {
       poll_network(pp);
-      if (g* gp = pp->queue.get(s)) return gp;
+      if (runnable* gp = pp->queue.get(s)) return gp;
     }
     // At most half as many searchers as there are busy Ps: enough for any load, and no storm on a quiet one.
     if (mp->spinning || 2 * sched.spinning.load(std::memory_order_relaxed) <
                             sched.procs.load(std::memory_order_relaxed) - sched.idle_p_count.load(std::memory_order_relaxed)) {
       if (!mp->spinning) begin_spinning(mp);
-      if (g* gp = steal_work(mp, pp, s, now)) return gp;
+      if (runnable* gp = steal_work(mp, pp, s, now)) return gp;
       if (sched.global.size() != 0) continue;
     }
     if (__builtin_expect(sched.background.size() != 0, 0)) {
       lock_guard hold(sched.lock);
-      if (g* gp = take_background_locked(os::now_ns())) return gp;
+      if (runnable* gp = take_background_locked(os::now_ns())) return gp;
     }
     if (mp->spinning) {
-      g* taken = nullptr;
+      runnable* taken = nullptr;
       if (watch(mp, pp, s, taken) == verdict::search) {
         if (taken) return taken;
         continue;

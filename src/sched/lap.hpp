@@ -17,23 +17,23 @@ void schedule(m* mp) noexcept;
 // execute.cpp: runs gp until it parks, yields or ends, and does for it what can be done only then.
 void execute(m* mp, g* gp, slice s) noexcept;
 // find_runnable.cpp: the next goroutine for this M, from wherever there is one; sleeps until there is. Null: the M is to end.
-g* find_runnable(m* mp, slice& s) noexcept;
+runnable* find_runnable(m* mp, slice& s) noexcept;
 
 // park.cpp
 /// yield() for weft's own functions, which may be noexcept: does not begin an unwind.
 void give_way() noexcept;
 
 // ready.cpp
-/// Makes a waiting goroutine (or foreign thread) runnable: it runs next on this P. Any stack, any thread, not a signal handler.
-void ready(g* gp) noexcept;
+/// Makes a waiting goroutine (or coroutine, or foreign thread) runnable: it runs next on this P. Any stack, any thread, not a signal handler.
+void ready(runnable* gp) noexcept;
 /// The same for several, behind what is runnable already; without a P they go to the global queue.
 void inject(g_list& list) noexcept;
 /// Puts gp at the end of this P's ring, half of the ring to the global queue when it is full. On a thread with a P.
-void put_back(p* pp, g* gp) noexcept;
+void put_back(p* pp, runnable* gp) noexcept;
 /// Makes gp the next to run on pp; without a P, or when it is of the background, it goes to a global queue.
-void put_next(p* pp, g* gp) noexcept;
+void put_next(p* pp, runnable* gp) noexcept;
 /// Puts a runnable goroutine on a global queue, and looks for who could run it.
-void put_global(g* gp) noexcept;
+void put_global(runnable* gp) noexcept;
 
 // idle.cpp
 /// Starts one searcher if there is an idle P and nobody searches.
@@ -132,6 +132,8 @@ void stop_locked_m(m* mp) noexcept;
 void unwind_all();
 
 // newproc.cpp
+/// Counts a new goroutine or coroutine and puts it next in line. May let others run, when the caller's slice is used up.
+void start(runnable* r) noexcept;
 /// The last step of go() but for the queue: gp will call run(closure).
 g* go_prepare(g* gp, void (*run)(void*)) noexcept;
 /// As go(), for whoever must not give way or has no stack to spare: a goroutine that calls run(&arg), behind those that are
@@ -140,7 +142,8 @@ void start_goroutine(void (*run)(void* closure), void* arg) noexcept;
 std::uint64_t fresh_id() noexcept;
 /// A goroutine that is to run for the first time gets its stack, with the forged frame on it. Holder of pp only.
 void bind_stack(p* pp, g* gp) noexcept;
-/// One more goroutine has ended, on pp or, when that is null, without a P.
+/// One more goroutine has started, or ended, on pp or, when that is null, without a P.
+void count_started(p* pp) noexcept;
 void count_ended(p* pp) noexcept;
 /// A goroutine has ended: its stack and its record go to the caches.
 void free_g(p* pp, g* gp) noexcept;

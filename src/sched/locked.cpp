@@ -16,13 +16,13 @@ namespace {
 g* next_if_locked(p* pp) noexcept {
   if (sched.stopping.load(std::memory_order_relaxed) || pp->laps_left <= 1 || pp->attention.load(std::memory_order_relaxed) != 0) return nullptr;
   slice s;
-  g* gp = pp->queue.get(s);
-  if (!gp) return nullptr;
-  if (gp->flags & g_locked) {
+  runnable* r = pp->queue.get(s);
+  if (!r) return nullptr;
+  if (r->flags & g_locked) {
     pp->laps_left--;
-    return gp;
+    return static_cast<g*>(r);
   }
-  put_next(pp, gp);
+  put_next(pp, r);
   return nullptr;
 }
 

@@ -58,7 +58,7 @@ g* make_g() noexcept {
 
 g* take_global_locked() noexcept {
   g* gp = sched.free_gs;
-  if (gp) sched.free_gs = gp->link;
+  if (gp) sched.free_gs = static_cast<g*>(gp->link);
   return gp;
 }
 
@@ -78,7 +78,7 @@ g* take_free(p* pp) noexcept {
       }
     }
     if (g* gp = pp->free_gs) {
-      pp->free_gs = gp->link;
+      pp->free_gs = static_cast<g*>(gp->link);
       pp->free_count--;
       return gp;
     }
@@ -110,7 +110,7 @@ void give_back(p* pp, g* gp) noexcept {
     lock_guard hold(sched.lock);
     while (pp->free_count > p_cache / 2) {
       g* out = pp->free_gs;
-      pp->free_gs = out->link;
+      pp->free_gs = static_cast<g*>(out->link);
       pp->free_count--;
       out->link = sched.free_gs;
       sched.free_gs = out;
@@ -195,6 +195,10 @@ int goroutines() noexcept {
   return static_cast<int>(n < 0 ? 0 : n);
 }
 
+void count_started(p* pp) noexcept {
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.started);
+  else sched.started.fetch_add(1, std::memory_order_relaxed);
+}
 void count_ended(p* pp) noexcept {
   if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.ended);
   else sched.ended.fetch_add(1, std::memory_order_relaxed);
@@ -207,6 +211,24 @@ g* go_prepare(g* gp, void (*run)(void*)) noexcept {
   gp->id = new_id(mp ? +mp->pp : nullptr);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   return gp;
+}
+
+void start(runnable* r) noexcept {
+  m* mp = self()->mp;
+  bool slice_is_up = false;
+  {
+    const in_runtime inside(mp);
+    p* pp = mp ? +mp->pp : nullptr;
+    count_started(pp);
+    put_next(pp, r);
+    wakep();
+    // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
+    if (mp && mp->curg) {
+      if (__builtin_expect(!pp || pp->laps_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);
+      else pp->laps_left--;
+    }
+  }
+  if (__builtin_expect(slice_is_up, 0)) give_way();
 }
 
 std::uint64_t fresh_id() noexcept {
@@ -253,6 +275,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   gp->creator = mp && mp->curg ? mp->curg->id : 0;
   gp->created_at = __builtin_return_address(0);
   gp->identity = nullptr;
+  gp->cargo = nullptr;
   gp->eh = {};
   gp->saved_errno = 0;
   if (__builtin_expect(closure_size <= g::small_closure && closure_align <= 16, 1)) {
@@ -273,25 +296,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   return {gp, gp->closure};
 }
 
-void go_commit(g* gp, void (*run)(void*)) noexcept {
-  m* mp = self()->mp;
-  bool slice_is_up = false;
-  {
-    const in_runtime inside(mp);
-    go_prepare(gp, run);
-    p* pp = mp ? +mp->pp : nullptr;
-    if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.started);
-    else sched.started.fetch_add(1, std::memory_order_relaxed);
-    put_next(pp, gp);
-    wakep();
-    // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
-    if (mp && mp->curg) {
-      if (__builtin_expect(!pp || pp->laps_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);
-      else pp->laps_left--;
-    }
-  }
-  if (__builtin_expect(slice_is_up, 0)) give_way();
-}
+void go_commit(g* gp, void (*run)(void*)) noexcept { start(go_prepare(gp, run)); }
 
 void go_abandon(g* gp) noexcept {
   m* mp = self()->mp;

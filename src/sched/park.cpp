@@ -37,7 +37,8 @@ g* current_or_thread() noexcept {
   return gp ? gp : this_thread_waiter();
 }
 
-void park_anyone(g* gp, commit_fn commit, void* arg, wait_reason why) noexcept {
+void park_anyone(runnable* caller, commit_fn commit, void* arg, wait_reason why) noexcept {
+  g* gp = static_cast<g*>(caller);  // its own G, as current_or_thread() gave it
   if (!(gp->flags & g_thread)) return park(commit, arg, why);
   refuse_in_call_c(why);
   refuse_in_forked_child();

@@ -8,6 +8,7 @@
 // both arrive at land(), so either may resume what the other stopped.
 #pragma once
 
+#include "sched/carrier.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 #include "sched/lockcheck.hpp"
@@ -40,15 +41,18 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
   }
   pp->laps_left--;
   slice s;
-  g* next = pp->queue.get(s);
-  if (__builtin_expect(next == nullptr, 0)) return nullptr;
-  if ((next->flags & g_special) != 0) {
+  runnable* taken = pp->queue.get(s);
+  if (__builtin_expect(taken == nullptr, 0)) return nullptr;
+  g* next = static_cast<g*>(taken);
+  if ((taken->flags & g_special) != 0) {
+    if ((taken->flags & g_coroutine) != 0) next = resting_carrier_for(pp, taken);
     // A first run takes a stack, with page faults and perhaps system calls: not under a lock (13 % of `parked` at procs 2).
-    if ((next->flags & g_long_only) != 0 || what == holding::maybe_a_lock) {
-      mp->chosen = next;
+    else if ((next->flags & g_long_only) != 0 || what == holding::maybe_a_lock) next = nullptr;
+    else bind_stack(pp, next);
+    if (!next) {
+      mp->chosen = taken;
       return nullptr;
     }
-    bind_stack(pp, next);
   }
   bump(pp->tick, std::uint32_t{s == slice::fresh});
   return next;
@@ -105,6 +109,6 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
 }
 
 /// park() for whoever calls: a goroutine parks; a thread that weft did not make sleeps on a futex until ready().
-void park_anyone(g* self_g, commit_fn commit, void* arg, wait_reason why) noexcept;
+void park_anyone(runnable* caller, commit_fn commit, void* arg, wait_reason why) noexcept;
 
 }  // namespace weft

@@ -119,7 +119,8 @@ wait_end thread_until(g* gp, commit_fn commit, void* arg, wait_reason why, const
 
 }  // namespace
 
-wait_end park_until(g* gp, commit_fn commit, void* arg, wait_reason why, const wait_limit& limit) noexcept {
+wait_end park_until(runnable* caller, commit_fn commit, void* arg, wait_reason why, const wait_limit& limit) noexcept {
+  g* gp = static_cast<g*>(caller);
   if (gp->flags & g_thread) return thread_until(gp, commit, arg, why, limit);
   limited_park lp{.t = {}, .on_done = {}, .gp = gp, .commit = commit, .arg = arg, .limit = limit};
   lp.t.when = limit.deadline;
@@ -146,7 +147,7 @@ void finish(done_core& d) noexcept {
     while (sudog* s = dequeue(d.waiters)) woken.push_back(s->gp);
   }
   unlock_word(d.lock);
-  while (g* gp = woken.pop_front()) ready(gp);
+  while (runnable* gp = woken.pop_front()) ready(gp);
 }
 
 }  // namespace detail

@@ -9,7 +9,7 @@ namespace weft {
 
 namespace {
 
-void overflow(p* pp, g* gp) noexcept {
+void overflow(p* pp, runnable* gp) noexcept {
   g_list half;
   if (!pp->queue.take_half(half)) return put_back(pp, gp);  // thieves made room
   half.push_back(gp);
@@ -19,11 +19,11 @@ void overflow(p* pp, g* gp) noexcept {
 
 }  // namespace
 
-void put_back(p* pp, g* gp) noexcept {
+void put_back(p* pp, runnable* gp) noexcept {
   if (!pp->queue.try_put(gp)) overflow(pp, gp);
 }
 
-void put_global(g* gp) noexcept {
+void put_global(runnable* gp) noexcept {
   {
     lock_guard hold(sched.lock);
     (gp->flags & g_background ? sched.background : sched.global).put(gp);
@@ -31,7 +31,7 @@ void put_global(g* gp) noexcept {
   wakep();
 }
 
-void put_next(p* pp, g* gp) noexcept {
+void put_next(p* pp, runnable* gp) noexcept {
   if (__builtin_expect(!pp || (gp->flags & g_background) != 0, 0)) return put_global(gp);
   if (__builtin_expect(sched.chaos, 0)) {
     const std::uint32_t choice = self()->mp->random.below(8);
@@ -41,20 +41,21 @@ void put_next(p* pp, g* gp) noexcept {
       return sched.global.put(gp);
     }
   }
-  if (g* kicked = pp->queue.exchange_next(gp)) put_back(pp, kicked);
+  if (runnable* kicked = pp->queue.exchange_next(gp)) put_back(pp, kicked);
 }
 
-void ready(g* gp) noexcept {
+void ready(runnable* gp) noexcept {
   if (__builtin_expect((gp->flags & g_thread) != 0, 0)) {
     // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
     // a futex call on such an address is harmless.
-    gp->wakeup.store(1, std::memory_order_release);
-    os::futex_wake(gp->wakeup);
+    auto& wakeup = static_cast<g*>(gp)->wakeup;
+    wakeup.store(1, std::memory_order_release);
+    os::futex_wake(wakeup);
     return;
   }
   // [mo:status] acquire, pairs with the release in park(): the context is complete.
   const g_status was = gp->status.load(std::memory_order_acquire);
-  WEFT_INVARIANT(was == g_status::waiting, "ready: bad g status", static_cast<int>(was), gp->id);
+  WEFT_INVARIANT(was == g_status::waiting, "ready: bad g status", static_cast<int>(was), gp);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   m* mp = self()->mp;
   const in_runtime inside(mp);
@@ -67,31 +68,31 @@ void ready(g* gp) noexcept {
 void inject(g_list& list) noexcept {
   if (list.empty()) return;
   const std::uint32_t n = list.size;
-  g_list runnable;
-  while (g* gp = list.pop_front()) {
+  g_list now_runnable;
+  while (runnable* gp = list.pop_front()) {
     if (gp->flags & g_thread) {
       ready(gp);
       continue;
     }
     const g_status was = gp->status.load(std::memory_order_acquire);  // [mo:status]
-    WEFT_INVARIANT(was == g_status::waiting, "inject: bad g status", static_cast<int>(was), gp->id);
+    WEFT_INVARIANT(was == g_status::waiting, "inject: bad g status", static_cast<int>(was), gp);
     gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-    runnable.push_back(gp);
+    now_runnable.push_back(gp);
   }
   m* mp = self()->mp;
   const in_runtime inside(mp);
   p* pp = mp ? +mp->pp : nullptr;
   if (pp) {
     while (pp->queue.ring_size() < runq::capacity / 2) {
-      g* gp = runnable.pop_front();
+      runnable* gp = now_runnable.pop_front();
       if (!gp) break;
       bump(pp->count.readies);
       put_back(pp, gp);
     }
   }
-  if (!runnable.empty()) {
+  if (!now_runnable.empty()) {
     lock_guard hold(sched.lock);
-    sched.global.put(runnable);
+    sched.global.put(now_runnable);
   }
   // One more P for each goroutine beyond the first that somebody must run: a searcher that finds work wakes the next.
   if (n > 1 || !pp) wakep();

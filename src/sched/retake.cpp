@@ -42,7 +42,7 @@ bool take_p_locked(p* pp) noexcept {
   return taken;
 }
 
-bool has_work(p* pp) noexcept { return !pp->queue.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
+bool has_work(p* pp) noexcept { return !pp->queue.empty() || !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
 
 void handoffp(p* pp) noexcept {
   std::int64_t due = timer_heap::never;

@@ -12,6 +12,8 @@
 #include "goroutine/g.hpp"
 #include "lock/lock.hpp"
 #include "lock/note.hpp"
+#include "mem/frame_cache.hpp"
+#include "work/forks.hpp"
 #include "work/global_runq.hpp"
 #include "work/runq.hpp"
 #include "work/timers.hpp"
@@ -56,10 +58,15 @@ struct alignas(64) p {
     atomic<std::int64_t> started{0}, ended{0};
   } count;
   atomic<void*> tasks{nullptr};   // task/: unstarted tasks
+  frame_cache frames;             // coro/: memory of coroutines that have ended
   static constexpr std::uint32_t stack_cache = 64;
   char* stacks[stack_cache];      // high ends of free stacks of the default size, the warmest last
 
+  g* carriers = nullptr;          // of coroutines, those that rest: sched/carrier.hpp
+  std::uint32_t carrier_count = 0;
+
   runq queue;
+  forks forked;
   timer_heap timers;
 
   // Guarded by sched.lock.
@@ -90,7 +97,7 @@ struct alignas(64) m {
   bool displaced = false;       // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start
-  g* chosen = nullptr;      // what a short lap took from the queue and could not switch to
+  runnable* chosen = nullptr;  // what a short lap took from the queue and could not switch to
   bool spinning = false;    // searches for work
   std::uint8_t vain_wakeups = 0;  // times in a row that it was woken soon after it had gone to sleep, and found nothing
   std::int64_t slept_at = 0;

@@ -1,4 +1,5 @@
 // sched/schedule.cpp: one M's life: find a goroutine, run it, and again, on the thread's own stack.
+#include "sched/carrier.hpp"
 #include "sched/lap.hpp"
 
 namespace weft {
@@ -18,7 +19,7 @@ void reset_spinning(m* mp) noexcept {
 
 namespace {
 // While the world is unwound. [unwind_all.cpp]
-bool may_run_gated(const g* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding | g_main)) != 0; }
+bool may_run_gated(const runnable* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding | g_main)) != 0; }
 }  // namespace
 
 void schedule(m* mp) noexcept {
@@ -30,19 +31,20 @@ void schedule(m* mp) noexcept {
       if (!mp->pp) return;
       gp = mp->locked_g;
     } else {
-      gp = find_runnable(mp, s);
-      if (!gp) return;
+      runnable* r = find_runnable(mp, s);
+      if (!r) return;
       if (mp->spinning) reset_spinning(mp);
-      if (__builtin_expect(sched.unwinding.load(std::memory_order_relaxed) == unwind_phase::gated, 0) && !may_run_gated(gp)) {
+      if (__builtin_expect(sched.unwinding.load(std::memory_order_relaxed) == unwind_phase::gated, 0) && !may_run_gated(r)) {
         lock_guard hold(sched.lock);
-        sched.held.push_back(gp);
+        sched.held.push_back(r);
         continue;
       }
-      if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {
-        start_locked_m(mp, gp);
+      if (__builtin_expect((r->flags & g_locked) != 0, 0)) {
+        start_locked_m(mp, static_cast<g*>(r));
         if (!mp->pp) return;
         continue;
       }
+      gp = goroutine_for(mp->pp, r);
     }
     execute(mp, gp, s);
     if (__builtin_expect(mp->ends, 0)) return end_of_thread(mp);

@@ -2,6 +2,7 @@
 // Who stops it takes the idle Ps itself and asks the others, which come to stop_here() at their next long lap: the raised
 // attention makes that their next lap; and who is in code of the user's loses its P and runs on (in_runtime.hpp). So it never
 // waits for user code.
+#include "sched/carrier.hpp"
 #include "sched/lap.hpp"
 #include "sched/retake.hpp"
 #include "sched/upcalls.hpp"
@@ -39,12 +40,14 @@ p* make_p(int id) noexcept {
 void clear_out_locked(p* pp, p* heir) noexcept {
   slice s;
   g_list left;
-  while (g* gp = pp->queue.get(s)) left.push_back(gp);
-  while (g* gp = left.pop_front()) sched.global.put(gp);
+  while (runnable* gp = pp->queue.get(s)) left.push_back(gp);
+  while (runnable* gp = pp->forked.steal()) left.push_back(gp);
+  while (runnable* gp = left.pop_front()) sched.global.put(gp);
+  move_carriers(pp, heir);
   pp->timers.move_to(heir->timers);
   if (task_hooks.leave) task_hooks.leave(pp, heir);
   while (g* gp = pp->free_gs) {
-    pp->free_gs = gp->link;
+    pp->free_gs = static_cast<g*>(gp->link);
     gp->link = sched.free_gs;
     sched.free_gs = gp;
   }

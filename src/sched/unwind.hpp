@@ -13,7 +13,7 @@ namespace weft {
 /// First in that handler. Goes on with an unwind that is not weft's (pthread_exit).
 void unwound();
 /// The world ends, and it is this goroutine's turn.
-inline bool is_to_unwind(const g* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding)) == g_must_exit; }
+inline bool is_to_unwind(const runnable* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding)) == g_must_exit; }
 /// Before a wait, after one that was not served, and before a failure, when nothing is held but by objects with destructors:
 /// unwinds if the calling goroutine is to.
 inline void unwind_if_due() {

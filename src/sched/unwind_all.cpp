@@ -45,7 +45,7 @@ std::vector<living> all_living() {
   for_each_g(
       [](g* gp, void* arg) {
         const g_status s = gp->status.load(std::memory_order_acquire);  // [mo:status]
-        if (s == g_status::waiting || s == g_status::runnable) static_cast<std::vector<living>*>(arg)->push_back({gp, gp->id});
+        if ((s == g_status::waiting || s == g_status::runnable) && !gp->cargo) static_cast<std::vector<living>*>(arg)->push_back({gp, gp->id});
       },
       &all);
   std::sort(all.begin(), all.end(), [](const living& a, const living& b) { return a.id > b.id; });
@@ -62,12 +62,13 @@ class unwinder {
       resize_procs_locked(self()->mp, 1);
       pp = self()->mp->pp;
       pp->attention.fetch_or(attention_always, std::memory_order_relaxed);  // and find_runnable() keeps it
-      while (g* gp = sched.held.pop_front()) held_.push_back(gp);
+      while (runnable* r = sched.held.pop_front()) keep(r);
       g_list global = sched.global.get(sched.global.size());
-      while (g* gp = global.pop_front()) held_.push_back(gp);
+      while (runnable* r = global.pop_front()) keep(r);
     }
     slice s;
-    while (g* gp = pp->queue.get(s)) held_.push_back(gp);
+    while (runnable* r = pp->queue.get(s)) keep(r);
+    while (runnable* r = pp->forked.take()) keep(r);
     if (task_hooks.take)
       while (g* gp = task_hooks.take(pp)) held_.push_back(gp);
   }
@@ -106,10 +107,16 @@ class unwinder {
 
   void release_all() {
     for (g* gp : held_) put_global(gp);
+    for (runnable* r : coroutines_) put_global(r);
     held_.clear();
+    coroutines_.clear();
   }
 
  private:
+  void keep(runnable* r) {
+    if ((r->flags & g_coroutine) == 0 && !static_cast<g*>(r)->cargo) held_.push_back(static_cast<g*>(r));
+    else coroutines_.push_back(r);
+  }
   // Takes it from whatever it waits for.
   static bool claim(g* gp) noexcept {
     if (gp->status.load(std::memory_order_relaxed) != g_status::waiting) return false;  // somebody makes it runnable just now
@@ -124,6 +131,7 @@ class unwinder {
   }
 
   std::vector<g*> held_;
+  std::vector<runnable*> coroutines_;  // and their carriers: they stay as they are
 };
 
 void name_those_left(const std::vector<living>& left) noexcept {

@@ -46,16 +46,17 @@ struct chan_hold {
 [[gnu::always_inline]] inline chan_status wait_on(chan_core* c, wait_list& list, void* element, wait_reason why, const wait_limit& limit) {
   sudog s;
   m* mp = self()->mp;
-  s.gp = __builtin_expect(mp && mp->curg, 1) ? mp->curg : current_or_thread();
+  g* gp = __builtin_expect(mp && mp->curg, 1) ? mp->curg : current_or_thread();
+  s.gp = gp;
   s.element = element;
   if (__builtin_expect(!limit.none(), 0) || world_unwinds()) {
-    if (is_to_unwind(s.gp)) c->lock.unlock(), unwind();
+    if (is_to_unwind(gp)) c->lock.unlock(), unwind();
     s.contested = true;
-    begin_contest(s.gp);
+    begin_contest(gp);
     chan_add_ref(c);  // who is not woken needs the channel, whatever becomes of its handles meanwhile
     const chan_hold hold{c};
     push_back(list, &s);
-    const wait_end end = park_until(s.gp, &commit_unlock, c, why, limit);
+    const wait_end end = park_until(gp, &commit_unlock, c, why, limit);
     if (end != wait_end::woken) {
       c->lock.lock();
       if (s.queued) remove(list, &s);
@@ -65,8 +66,8 @@ struct chan_hold {
     }
   } else {
     push_back(list, &s);
-    if (__builtin_expect((s.gp->flags & g_thread) == 0, 1)) park(&commit_unlock, c, why);
-    else park_anyone(s.gp, &commit_unlock, c, why);
+    if (__builtin_expect((gp->flags & g_thread) == 0, 1)) park(&commit_unlock, c, why);
+    else park_anyone(gp, &commit_unlock, c, why);
   }
   return s.success ? chan_status::done : chan_status::closed;
 }
@@ -74,7 +75,7 @@ struct chan_hold {
 [[gnu::always_inline]] inline chan_status send(chan_core* c, const void* element, const wait_limit& limit) {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_send_nil, limit);
   c->lock.lock();
-  g* served;
+  runnable* served;
   const chan_status now = send_locked(c, element, served);
   if (now == chan_status::would_block && limit.deadline != 0) return wait_on(c, c->senders, const_cast<void*>(element), wait_reason::chan_send, limit);
   c->lock.unlock();
@@ -101,7 +102,7 @@ struct chan_hold {
 [[gnu::always_inline]] inline chan_status recv(chan_core* c, void* element, const wait_limit& limit) {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_receive_nil, limit);
   c->lock.lock();
-  g* served;
+  runnable* served;
   const chan_status now = recv_locked(c, element, served);
   if (now == chan_status::would_block && limit.deadline != 0) {
     if (__builtin_expect(c->clock != nullptr, 0)) return wait_for_tick(c, element, limit);
@@ -161,7 +162,7 @@ void chan_close(chan_core* c) {
     throw close_of_closed_channel();
   }
   c->closed = true;
-  g* woken = nullptr;  // through g::link, last first: then the first of them is readied last and runs next, as in Go
+  runnable* woken = nullptr;  // through g::link, last first: then the first of them is readied last and runs next, as in Go
   for (wait_list* list : {&c->receivers, &c->senders}) {
     while (sudog* s = dequeue(*list)) {
       s->success = false;
@@ -170,7 +171,7 @@ void chan_close(chan_core* c) {
     }
   }
   c->lock.unlock();
-  while (g* gp = woken) {
+  while (runnable* gp = woken) {
     woken = gp->link;
     gp->link = nullptr;
     ready(gp);

@@ -54,7 +54,7 @@ bool is_due(const chan_core* c) noexcept;
 
 /// What can be done at once, under the lock: done, closed, or would_block. `served` is who is to be made ready once the lock
 /// is free, or null.
-[[gnu::always_inline]] inline chan_status send_locked(chan_core* c, const void* element, g*& served) noexcept {
+[[gnu::always_inline]] inline chan_status send_locked(chan_core* c, const void* element, runnable*& served) noexcept {
   served = nullptr;
   if (__builtin_expect(c->closed, 0)) return chan_status::closed;
   if (sudog* s = dequeue(c->receivers)) {
@@ -72,7 +72,7 @@ bool is_due(const chan_core* c) noexcept;
   return chan_status::would_block;
 }
 
-[[gnu::always_inline]] inline chan_status recv_locked(chan_core* c, void* element, g*& served) noexcept {
+[[gnu::always_inline]] inline chan_status recv_locked(chan_core* c, void* element, runnable*& served) noexcept {
   served = nullptr;
   if (c->count > 0) {
     copy(c, element, c->slot(c->recv_at));

@@ -54,7 +54,7 @@ bool chan_clock_set(chan_core* c, std::int64_t when, std::int64_t period) noexce
     }
   }
   c->lock.unlock();
-  while (g* gp = woken.pop_front()) ready(gp);
+  while (runnable* gp = woken.pop_front()) ready(gp);
   return was_set;
 }
 

@@ -11,6 +11,7 @@
 #include "os/clock.hpp"
 #include "sched/lap.hpp"
 #include "sched/unwind.hpp"
+#include "sync/mutex_wait.hpp"
 #include "sync/semaphore.hpp"
 
 namespace weft {
@@ -61,49 +62,65 @@ void mutex::lock_slow() { static_cast<void>(lock_until({})); }
 
 detail::wait_end mutex::lock_until(const detail::wait_limit& limit) {
   using detail::wait_end;
-  wait_end end = wait_end::woken;
-  std::int64_t waiting_since = 0;
-  bool starved = false, awoke = false;
-  int round = 0;
-  std::uint32_t old = state_.load(std::memory_order_relaxed);
-  for (;;) {
-    if (end == wait_end::woken && (old & (locked | starving)) == locked && worth_spinning(round)) {
+  detail::mutex_wait w(*this);
+  for (wait_end end = wait_end::woken;;) {
+    const auto next = w.attempt(end == wait_end::woken);
+    if (next == detail::mutex_wait::next::locked) return wait_end::woken;
+    if (next == detail::mutex_wait::next::too_late) return unwind_if_due(), end;
+    if (limit.none()) detail::acquire(sema_, w.where(), wait_reason::mutex_lock);  // lock() cannot fail
+    else end = detail::acquire(sema_, w.where(), wait_reason::mutex_lock, limit);
+    if (end != wait_end::woken && give_up() == given::nothing) return unwind_if_due(), end;
+    if (w.woken()) return wait_end::woken;
+  }
+}
+
+namespace detail {
+
+mutex_wait::next mutex_wait::attempt(bool in_time) noexcept {
+  constexpr std::uint32_t locked = mutex::locked, woken = mutex::woken, starving = mutex::starving;
+  auto& state = m_.state_;
+  std::uint32_t old = state.load(std::memory_order_relaxed);
+  for (int round = 0;;) {
+    if (in_time && (old & (locked | starving)) == locked && worth_spinning(round)) {
       // Say that somebody is awake, so that unlock() wakes nobody else.
-      if (!awoke && (old & woken) == 0 && old / one_waiter != 0 && state_.compare_exchange_weak(old, old | woken, std::memory_order_relaxed)) awoke = true;
+      if (!awoke_ && (old & woken) == 0 && old / mutex::one_waiter != 0 && state.compare_exchange_weak(old, old | woken, std::memory_order_relaxed)) awoke_ = true;
       for (int i = 0; i < 30; i++) cpu_relax();
       round++;
-      old = state_.load(std::memory_order_relaxed);
+      old = state.load(std::memory_order_relaxed);
       continue;
     }
     std::uint32_t wanted = old;
-    const bool too_late = end != wait_end::woken && (old & (locked | starving)) != 0;  // woken after its time: one look, no more
+    const bool too_late = !in_time && (old & (locked | starving)) != 0;  // woken after its time: one look, no more
     if ((old & starving) == 0) wanted |= locked;  // else newcomers queue
-    if ((old & (locked | starving)) && !too_late) wanted += one_waiter;
-    if (starved && (old & locked) && !too_late) wanted |= starving;
-    if (awoke) wanted &= ~woken;
+    if ((old & (locked | starving)) && !too_late) wanted += mutex::one_waiter;
+    if (starved_ && (old & locked) && !too_late) wanted |= starving;
+    if (awoke_) wanted &= ~woken;
     // [mo:mutex] acquire, pairs with the releases in unlock() and unlock_slow().
-    if (!state_.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;
-    if ((old & (locked | starving)) == 0) return wait_end::woken;
-    if (too_late) return unwind_if_due(), end;
+    if (!state.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+    if ((old & (locked | starving)) == 0) return next::locked;
+    if (too_late) return next::too_late;
     // Who was woken and lost goes to the front again.
-    const auto where = waiting_since != 0 ? detail::queue_end::front : detail::queue_end::back;
-    if (waiting_since == 0) waiting_since = os::now_ns();
-    if (limit.none()) detail::acquire(sema_, where, wait_reason::mutex_lock);  // lock() cannot fail
-    else end = detail::acquire(sema_, where, wait_reason::mutex_lock, limit);
-    if (end != wait_end::woken && give_up() == given::nothing) return unwind_if_due(), end;
-    starved = starved || os::now_ns() - waiting_since > starvation_ns;
-    old = state_.load(std::memory_order_relaxed);
-    if (old & starving) {
-      // Handed over: it is ours, and still marked as locked. Leave the mode when we are the last or did not wait long.
-      std::uint32_t change = 0 - one_waiter - handing_over;
-      if (!starved || old / one_waiter == 1) change -= starving;
-      state_.fetch_add(change, std::memory_order_acquire);  // [mo:mutex]
-      return wait_end::woken;
-    }
-    awoke = true;
-    round = 0;
+    where_ = since_ != 0 ? queue_end::front : queue_end::back;
+    if (since_ == 0) since_ = os::now_ns();
+    return next::wait;
   }
 }
+
+bool mutex_wait::woken() noexcept {
+  starved_ = starved_ || os::now_ns() - since_ > starvation_ns;
+  const std::uint32_t old = m_.state_.load(std::memory_order_relaxed);
+  if (old & mutex::starving) {
+    // Handed over: it is ours, and still marked as locked. Leave the mode when we are the last or did not wait long.
+    std::uint32_t change = 0 - mutex::one_waiter - mutex::handing_over;
+    if (!starved_ || old / mutex::one_waiter == 1) change -= mutex::starving;
+    m_.state_.fetch_add(change, std::memory_order_acquire);  // [mo:mutex]
+    return true;
+  }
+  awoke_ = true;
+  return false;
+}
+
+}  // namespace detail
 
 void mutex::unlock_slow() noexcept {
   std::uint32_t old = state_.load(std::memory_order_relaxed);

@@ -18,8 +18,11 @@
 #include "os/clock.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
+#include "sched/retake.hpp"
+#include "sched/suspend.hpp"
 #include "sched/unwind.hpp"
 #include "sync/chan.hpp"
+#include "sync/select.hpp"
 
 namespace weft::detail {
 
@@ -77,7 +80,7 @@ class candidates {
 #endif
 }
 
-[[gnu::always_inline]] inline chan_status run_locked(const select_case& k, g*& served) noexcept {
+[[gnu::always_inline]] inline chan_status run_locked(const select_case& k, runnable*& served) noexcept {
   return k.op == select_op::recv ? recv_locked(k.channel, k.element, served) : send_locked(k.channel, k.element, served);
 }
 
@@ -170,11 +173,8 @@ select_result wait_for_nothing(g* gp, wait_reason why, std::int64_t deadline) no
   return {-1, chan_status::timed_out};
 }
 
-constexpr int look_again = -2;  // instead of a case: a timer among them has come, or was changed
-
-// The locks are held: waits on all channels.
-select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entries, candidates& order, channel_locks& locks, std::int64_t deadline) noexcept {
-  g* gp = current_or_thread();
+// The locks are held: an entry on each channel's list. Gives the deadline, or the time of a timer among them that comes before it.
+std::int64_t enqueue_on_all(runnable* gp, const select_case* cases, std::size_t n, sudog* entries, candidates& order, const channel_locks& locks, std::int64_t deadline) noexcept {
   begin_contest(gp);
   const auto enqueue = [&](std::size_t i) {
     auto* s = ::new (&entries[i]) sudog();
@@ -194,73 +194,95 @@ select_result wait_on_all(const select_case* cases, std::size_t n, sudog* entrie
     }
     while (!order.empty()) enqueue(order.take());
   }
-  bool again = false;  // when no case is served, or one of a timer, whom only wakes who sets it
   for (std::size_t i = 0; i < n; i++) {
-    if (!cases[i].channel || !cases[i].channel->clock) continue;
-    deadline = std::min(deadline, cases[i].channel->clock->when);
-    again = true;
+    if (cases[i].channel && cases[i].channel->clock) deadline = std::min(deadline, cases[i].channel->clock->when);
   }
-  bool in_time = true;
-  if (deadline != no_deadline || world_unwinds()) in_time = park_until(gp, &commit_unlock_all, &locks, wait_reason::select, deadline);
-  else if ((gp->flags & g_thread) == 0) park(&commit_unlock_all, &locks, wait_reason::select);
-  else park_anyone(gp, &commit_unlock_all, &locks, wait_reason::select);
+  return deadline;
+}
 
+// Awake again: the entries leave the lists. The one by which it was woken, if any; look_again, if none was or one of a timer, whom
+// only wakes who sets it, and there is a timer.
+select_result leave_all(const select_case* cases, std::size_t n, sudog* entries) noexcept {
+  bool has_clock = false;
   select_result r{-1, chan_status::timed_out};
   for (std::size_t i = 0; i < n; i++) {
     if (!cases[i].channel) continue;
     const sudog& s = entries[i];
-    if (s.served) r = {static_cast<int>(i), s.success ? chan_status::done : chan_status::closed};  // only one of the wakers writes them
-    if (s.served && !cases[i].channel->clock) again = false;
+    const bool clock = cases[i].channel->clock != nullptr;
+    has_clock |= clock;
+    if (s.served) r = {clock ? select_look_again : static_cast<int>(i), s.success ? chan_status::done : chan_status::closed};  // only one of the wakers writes them
     leave(cases[i], &entries[i]);
   }
-  WEFT_INVARIANT((r.index >= 0) == in_time, "select: bad wakeup");
-  if (again) r.index = look_again;
+  if (r.index == -1 && has_clock) r.index = select_look_again;
   return r;
 }
 
-// Looks again under all locks, and waits.
-select_result look_and_wait(const select_case* cases, std::size_t n, sudog* entries, chan_core** locked, std::uint32_t* room, select_limit limit) noexcept {
-  channel_locks locks(locked, cases, n);
-  locks.lock();
-  candidates ready_ones(room);
+// The locks are held: waits on all channels.
+select_result wait_on_all(g* gp, const select_case* cases, std::size_t n, sudog* entries, candidates& order, channel_locks& locks, std::int64_t deadline) noexcept {
+  deadline = enqueue_on_all(gp, cases, n, entries, order, locks, deadline);
+  if (deadline != no_deadline || world_unwinds()) static_cast<void>(park_until(gp, &commit_unlock_all, &locks, wait_reason::select, deadline));
+  else if ((gp->flags & g_thread) == 0) park(&commit_unlock_all, &locks, wait_reason::select);
+  else park_anyone(gp, &commit_unlock_all, &locks, wait_reason::select);
+  return leave_all(cases, n, entries);
+}
+
+/// The parts of the scratch.
+struct scratch_parts {
+  sudog* entries;
+  chan_core** locked;
+  std::uint32_t* room;
+  scratch_parts(void* scratch, std::size_t n) noexcept
+      : entries(static_cast<sudog*>(scratch)), locked(reinterpret_cast<chan_core**>(entries + n)), room(reinterpret_cast<std::uint32_t*>(locked + n)) {}
+};
+
+// Under all locks: whether a case could be run, or is not to be waited for. Then they are free again.
+bool run_one_locked(const select_case* cases, std::size_t n, channel_locks& locks, candidates& ready_ones, select_limit limit, select_result& r) noexcept {
   for (std::size_t i = 0; i < n; i++) {
     if (cases[i].channel && looks_ready(cases[i])) ready_ones.add(static_cast<std::uint32_t>(i));
   }
   while (!ready_ones.empty()) {
     const std::uint32_t i = ready_ones.take();
-    g* served;
+    runnable* served;
     const chan_status now = run_locked(cases[i], served);
     if (now == chan_status::would_block) continue;
     locks.unlock();
     if (served) ready(served);
-    return {static_cast<int>(i), now};
+    r = {static_cast<int>(i), now};
+    return true;
   }
-  if (limit.what == select_limit::kind::poll || limit.what == select_limit::kind::within) {
-    locks.unlock();
-    return {-1, limit.what == select_limit::kind::poll ? chan_status::would_block : chan_status::timed_out};
-  }
-  const std::int64_t deadline = limit.what == select_limit::kind::none ? no_deadline : limit.ns;
+  if (limit.what != select_limit::kind::poll && limit.what != select_limit::kind::within) return false;
+  locks.unlock();
+  r = {-1, limit.what == select_limit::kind::poll ? chan_status::would_block : chan_status::timed_out};
+  return true;
+}
+
+std::int64_t deadline_of(select_limit limit) noexcept { return limit.what == select_limit::kind::none ? no_deadline : limit.ns; }
+
+// Looks again under all locks, and waits.
+select_result look_and_wait(const select_case* cases, std::size_t n, const scratch_parts& parts, select_limit limit) noexcept {
+  channel_locks locks(parts.locked, cases, n);
+  locks.lock();
+  candidates order(parts.room);
+  select_result r;
+  if (run_one_locked(cases, n, locks, order, limit, r)) return r;
+  const std::int64_t deadline = deadline_of(limit);
   if (locks.cases() == 0) return wait_for_nothing(current_or_thread(), n == 0 && deadline == no_deadline ? wait_reason::select_no_cases : wait_reason::select, deadline);
-  return wait_on_all(cases, n, entries, ready_ones, locks, deadline);
+  return wait_on_all(current_or_thread(), cases, n, parts.entries, order, locks, deadline);
 }
 
 // No case looked ready.
-[[gnu::noinline]] select_result select_slow(const select_case* cases, std::size_t n, sudog* entries, chan_core** locked, std::uint32_t* room, select_limit limit) noexcept {
-  if (limit.what == select_limit::kind::within && limit.ns > 0) limit = {select_limit::kind::until, os::add_ns(os::now_ns(), limit.ns)};
+[[gnu::noinline]] select_result select_slow(const select_case* cases, std::size_t n, const scratch_parts& parts, select_limit limit) noexcept {
+  select_make_absolute(limit);
   for (;;) {
-    const select_result r = look_and_wait(cases, n, entries, locked, room, limit);
-    if (r.index != look_again) return r;
+    const select_result r = look_and_wait(cases, n, parts, limit);
+    if (r.index != select_look_again) return r;
     if (g* gp = current_g(); gp && is_to_unwind(gp)) return {-1, chan_status::timed_out};
-    if (limit.what == select_limit::kind::until && limit.ns <= os::now_ns()) limit = {select_limit::kind::within, 0};  // a last look
+    select_last_look(limit);
   }
 }
 
-}  // namespace
-
-select_result select_cases(const select_case* cases, std::size_t n, void* scratch, select_limit limit) {
-  auto* entries = static_cast<sudog*>(scratch);
-  auto* locked = reinterpret_cast<chan_core**>(entries + n);
-  auto* room = reinterpret_cast<std::uint32_t*>(locked + n);
+// With one lock at a time: whether a case could be run, or the time is over already.
+[[gnu::always_inline]] inline bool run_one(const select_case* cases, std::size_t n, std::uint32_t* room, select_limit limit, select_result& r) noexcept {
   candidates maybe(room);
   for (std::size_t i = 0; i < n; i++) {
     if (may_be_ready(cases[i])) maybe.add(static_cast<std::uint32_t>(i));
@@ -269,21 +291,81 @@ select_result select_cases(const select_case* cases, std::size_t n, void* scratc
   if (__builtin_expect(late, 0)) maybe.add(static_cast<std::uint32_t>(n));
   while (!maybe.empty()) {
     const std::uint32_t i = maybe.take();
-    if (__builtin_expect(i == n, 0)) return {-1, chan_status::timed_out};
+    r = {-1, chan_status::timed_out};
+    if (__builtin_expect(i == n, 0)) return true;
     const select_case& k = cases[i];
-    g* served;
+    runnable* served;
     k.channel->lock.lock();
     const chan_status now = run_locked(k, served);
     k.channel->lock.unlock();
     if (now == chan_status::would_block) continue;
     if (served) ready(served);
+    r = {static_cast<int>(i), now};
+    return true;
+  }
+  return false;
+}
+
+void deadline_passed(heap_timer* t, due_list& due) noexcept {
+  auto* r = static_cast<runnable*>(t->arg);
+  if (r->claimed.exchange(1, std::memory_order_acq_rel) == 0) due.push_back(r);  // [mo:claim]
+}
+
+}  // namespace
+
+void select_make_absolute(select_limit& limit) noexcept {
+  if (limit.what == select_limit::kind::within && limit.ns > 0) limit = {select_limit::kind::until, os::add_ns(os::now_ns(), limit.ns)};
+}
+
+void select_last_look(select_limit& limit) noexcept {
+  if (limit.what == select_limit::kind::until && limit.ns <= os::now_ns()) limit = {select_limit::kind::within, 0};
+}
+
+select_result select_cases(const select_case* cases, std::size_t n, void* scratch, select_limit limit) {
+  const scratch_parts parts(scratch, n);
+  select_result r;
+  if (run_one(cases, n, parts.room, limit, r)) {
     honour_request();
-    return {static_cast<int>(i), now};
+    return r;
   }
   if (limit.what != select_limit::kind::poll) unwind_if_due();
-  const select_result r = select_slow(cases, n, entries, locked, room, limit);
+  r = select_slow(cases, n, parts, limit);
   if (r.index < 0) unwind_if_due();
   return r;
+}
+
+bool co_select_now(co_selection& s) noexcept { return run_one(s.cases, s.n, scratch_parts(s.scratch, s.n).room, s.limit, s.result); }
+
+static_assert(sizeof(heap_timer) <= sizeof(timer_room) && alignof(heap_timer) <= alignof(timer_room));
+
+bool co_select_begin(co_selection& s, runnable& r) noexcept {
+  const scratch_parts parts(s.scratch, s.n);
+  channel_locks locks(parts.locked, s.cases, s.n);
+  locks.lock();
+  candidates order(parts.room);
+  s.waits = !run_one_locked(s.cases, s.n, locks, order, s.limit, s.result);
+  if (!s.waits) return false;
+  suspend(r, wait_reason::select);
+  const std::int64_t deadline = enqueue_on_all(&r, s.cases, s.n, parts.entries, order, locks, deadline_of(s.limit));
+  s.timed = deadline != no_deadline;
+  // As in commit_limited(): the timer first, for the woken coroutine must take the locks that we hold.
+  if (s.timed) {
+    auto* t = ::new (static_cast<void*>(s.deadline.bytes)) heap_timer();
+    t->when = deadline;
+    t->arg = &r;
+    t->fire = &deadline_passed;
+    m* mp = self()->mp;
+    const in_runtime inside(mp);
+    timers_here(mp).add(t);
+  }
+  locks.unlock();
+  return true;
+}
+
+void co_select_end(co_selection& s) noexcept {
+  if (!s.waits) return;
+  if (s.timed) timer_heap::remove(std::launder(reinterpret_cast<heap_timer*>(s.deadline.bytes)));
+  s.result = leave_all(s.cases, s.n, scratch_parts(s.scratch, s.n).entries);
 }
 
 }  // namespace weft::detail

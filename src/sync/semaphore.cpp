@@ -3,6 +3,7 @@
 
 #include "goroutine/sudog.hpp"
 #include "sched/park_until.hpp"
+#include "sched/suspend.hpp"
 
 namespace weft::detail {
 
@@ -13,39 +14,42 @@ bool commit_unlock(g* gp) noexcept {
   return true;
 }
 
+// A permit, if there is one; else the lock is left held.
+bool take(semaphore_core& s) noexcept {
+  lock_word(s.lock);
+  if (s.permits == 0) return false;
+  s.permits--;
+  unlock_word(s.lock);
+  return true;
+}
+
+void enqueue(semaphore_core& s, queue_end where, sudog& me, runnable* gp) noexcept {
+  me.gp = gp;
+  if (where == queue_end::front) push_front(s.waiters, &me);
+  else push_back(s.waiters, &me);
+}
+
 }  // namespace
 
 void acquire(semaphore_core& s, queue_end where, wait_reason why) noexcept {
-  lock_word(s.lock);
-  if (s.permits > 0) {
-    s.permits--;
-    unlock_word(s.lock);
-    return;
-  }
+  if (take(s)) return;
   sudog me;
-  me.gp = current_or_thread();
-  if (where == queue_end::front) push_front(s.waiters, &me);
-  else push_back(s.waiters, &me);
-  park_anyone(me.gp, &commit_unlock, &s, why);
+  g* gp = current_or_thread();
+  enqueue(s, where, me, gp);
+  park_anyone(gp, &commit_unlock, &s, why);
 }
 
 // Who gives a permit and the limit compete for gp->claimed: if release() wins it, this wait ends as woken, with the permit; else
 // release() passes over the entry, and looks for the next.
 wait_end acquire(semaphore_core& s, queue_end where, wait_reason why, const wait_limit& limit) noexcept {
   if (limit.none() && !world_unwinds()) return acquire(s, where, why), wait_end::woken;
-  lock_word(s.lock);
-  if (s.permits > 0) {
-    s.permits--;
-    unlock_word(s.lock);
-    return wait_end::woken;
-  }
+  if (take(s)) return wait_end::woken;
   sudog me;
-  me.gp = current_or_thread();
+  g* gp = current_or_thread();
   me.contested = true;
-  begin_contest(me.gp);
-  if (where == queue_end::front) push_front(s.waiters, &me);
-  else push_back(s.waiters, &me);
-  const wait_end end = park_until(me.gp, &commit_unlock, &s, why, limit);
+  begin_contest(gp);
+  enqueue(s, where, me, gp);
+  const wait_end end = park_until(gp, &commit_unlock, &s, why, limit);
   if (end == wait_end::woken) return end;
   lock_word(s.lock);
   if (me.queued) remove(s.waiters, &me);
@@ -61,11 +65,19 @@ bool try_acquire(semaphore_core& s) noexcept {
   return taken;
 }
 
+bool co_acquire(semaphore_core& core, queue_end where, wait_reason why, sudog& s, runnable& r) noexcept {
+  if (take(core)) return false;
+  suspend(r, why);
+  enqueue(core, where, s, &r);
+  unlock_word(core.lock);
+  return true;
+}
+
 bool release(semaphore_core& s) noexcept {
   lock_word(s.lock);
   sudog* first = dequeue(s.waiters);
   if (!first) s.permits++;
-  g* gp = first ? first->gp : nullptr;
+  runnable* gp = first ? first->gp : nullptr;
   unlock_word(s.lock);
   if (gp) ready(gp);
   return gp != nullptr;

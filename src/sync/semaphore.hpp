@@ -2,6 +2,7 @@
 // A permit goes straight to the first who waits. Source: Go's sema.go.
 #pragma once
 
+#include <weft/detail/sudog.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/wait_list.hpp>
 
@@ -18,6 +19,8 @@ void acquire(semaphore_core& s, queue_end where, wait_reason why) noexcept;
 [[nodiscard]] wait_end acquire(semaphore_core& s, queue_end where, wait_reason why, const wait_limit& limit) noexcept;
 /// Takes a permit that is there.
 [[nodiscard]] bool try_acquire(semaphore_core& s) noexcept;
+/// The same for a coroutine, with s in its frame: true when it has to wait, and then r is on its way elsewhere.
+[[nodiscard]] bool co_acquire(semaphore_core& core, queue_end where, wait_reason why, sudog& s, runnable& r) noexcept;
 /// Gives a permit: to the first who waits, else it is kept. Parks: no. Any thread.
 /// True when somebody was made ready. After it returns, and even while, the semaphore's owner may be gone.
 bool release(semaphore_core& s) noexcept;

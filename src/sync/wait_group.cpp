@@ -33,21 +33,31 @@ void wait_group::add(int n) {
   for (; waiters > 0; waiters--) detail::release(sema_);
 }
 
+bool wait_group::begin_wait() noexcept {
+  std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
+  do {
+    if (count_of(state) == 0) return false;
+  } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel, std::memory_order_acquire));  // [mo:wait_group]
+  return true;
+}
+
+void wait_group::end_wait() {
+  if (state_.load(std::memory_order_acquire) != 0) throw panic("sync: WaitGroup is reused before previous Wait has returned");  // [mo:wait_group]
+}
+
 void wait_group::wait() { static_cast<void>(wait_within({})); }
 
 detail::wait_end wait_group::wait_within(const detail::wait_limit& limit) {
   using detail::wait_end;
   if (world_unwinds()) unwind_if_due();
-  std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
-  do {
-    if (count_of(state) == 0) return wait_end::woken;
-    if (limit.deadline == 0) return wait_end::timed_out;
-  } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel, std::memory_order_acquire));  // [mo:wait_group]
+  // [mo:wait_group]
+  if (limit.deadline == 0) return count_of(state_.load(std::memory_order_acquire)) == 0 ? wait_end::woken : wait_end::timed_out;
+  if (!begin_wait()) return wait_end::woken;
   const wait_end end = detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait, limit);
   if (end != wait_end::woken) {
     // One off those that wait, unless they were all taken off, each for a permit: then ours is on its way, and add() looks for
     // us until we have it. (Others that began to wait since then are a misuse: add() before the last wait() has returned.)
-    state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
+    std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
     while (waiters_of(state) != 0) {
       if (!state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;  // [mo:wait_group]
       unwind_if_due();
@@ -55,7 +65,7 @@ detail::wait_end wait_group::wait_within(const detail::wait_limit& limit) {
     }
     while (!detail::try_acquire(sema_)) give_way();
   }
-  if (state_.load(std::memory_order_acquire) != 0) throw panic("sync: WaitGroup is reused before previous Wait has returned");  // [mo:wait_group]
+  end_wait();
   return wait_end::woken;
 }
 

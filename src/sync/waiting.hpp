@@ -52,7 +52,7 @@ class wake_list {
   }
   /// The latest of them runs next, as if each had been woken by itself.
   void ready_all() noexcept {
-    while (g* gp = list_.pop_front()) ready(gp);
+    while (runnable* gp = list_.pop_front()) ready(gp);
   }
 
  private:

@@ -22,7 +22,7 @@ void sequence_advance(sequence_core& s) noexcept {
   // Each is claimed, so it waits for us to make it ready: its frame and its link are ours until then.
   while (sudog* w = dequeue(s.waiters)) woken.push_back(w->gp);
   unlock_word(s.lock);
-  while (g* gp = woken.pop_front()) ready(gp);
+  while (runnable* gp = woken.pop_front()) ready(gp);
 }
 
 wait_end sequence_wait(sequence_core& s, std::uint64_t seen, const wait_limit& limit) {

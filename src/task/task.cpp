@@ -17,6 +17,7 @@
 
 #include "goroutine/sudog.hpp"
 #include "sched/park.hpp"
+#include "sched/suspend.hpp"
 #include "sched/unwind.hpp"
 #include "sched/upcalls.hpp"
 #include "task/task.hpp"
@@ -193,15 +194,16 @@ bool claim_this(task_base* t) noexcept {
   }
 }
 
-bool commit_join(g* gp) noexcept {
-  auto* t = static_cast<task_base*>(gp->commit_arg);
+// The sudog is in t->waiter. False: finished meanwhile, go on.
+bool wait_for(task_base* t) noexcept {
   std::uint32_t old = t->state.load(std::memory_order_relaxed);
   do {
-    if (old & done) return false;  // finished meanwhile: go on
+    if (old & done) return false;
     // [mo:task] release: the sudog and the saved context.
   } while (!t->state.compare_exchange_weak(old, old | waited_for, std::memory_order_release, std::memory_order_relaxed));
   return true;
 }
+bool commit_join(g* gp) noexcept { return wait_for(static_cast<task_base*>(gp->commit_arg)); }
 
 }  // namespace
 }  // namespace weft::detail
@@ -301,10 +303,10 @@ void task_start(task_base* t) noexcept {
   go_commit(made.gp, &run_as_goroutine);
 }
 
-void task_join(task_base* t) {
+bool task_run_or_start(task_base* t) {
   if (!t) throw std::logic_error("weft: join of an empty task handle");
   // [mo:task] acquire, pairs with the release in finish(): the result.
-  if (t->state.load(std::memory_order_acquire) & done) return tell_joiner(t);
+  if (t->state.load(std::memory_order_acquire) & done) return true;
   g* gp = current_or_thread();
   if (!(gp->flags & g_thread) && has_room(gp) && claim_this(t)) {
     {
@@ -320,7 +322,7 @@ void task_join(task_base* t) {
       count_ended(mp->pp);
     }
     if (__builtin_expect((t->state.load(std::memory_order_relaxed) & task_base::has_channel) != 0, 0)) chan_close(t->channel);
-    return tell_joiner(t);
+    return true;
   }
   if (claim_this(t)) {
     g* fresh = make_goroutine(t);
@@ -329,11 +331,24 @@ void task_join(task_base* t) {
     put_next(mp ? +mp->pp : nullptr, fresh);
     wakep();
   }
+  return false;
+}
+
+bool task_await(task_base* t, sudog& s, runnable& r) noexcept {
+  s.gp = &r;
+  t->waiter = &s;
+  suspend(r, wait_reason::join);
+  return wait_for(t);
+}
+
+void task_join(task_base* t) {
+  if (task_run_or_start(t)) return tell_joiner(t);
   unwind_if_due();
   if (t->state.load(std::memory_order_relaxed) & task_base::has_channel) {  // [mo:own] the handle's owner made it
     chan_recv(t->channel, nullptr);
     return tell_joiner(t);
   }
+  g* gp = current_or_thread();
   sudog s;
   s.gp = gp;
   t->waiter = &s;

@@ -140,8 +140,8 @@ void group_leave(task_group_core& c) noexcept {
   c.shared.store(true, std::memory_order_relaxed);
   sudog* s = --c.others == 0 ? dequeue(c.done_waiters) : nullptr;
   sudog* next = dequeue(c.slot_waiters);
-  g* waiter = s ? s->gp : nullptr;
-  g* starter = next ? next->gp : nullptr;
+  runnable* waiter = s ? s->gp : nullptr;
+  runnable* starter = next ? next->gp : nullptr;
   unlock_word(c.lock);
   if (waiter) ready(waiter);
   if (starter) ready(starter);

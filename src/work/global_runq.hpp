@@ -15,21 +15,20 @@ namespace weft {
 
 class global_runq {
  public:
-  void put(g* gp) noexcept {
-    gp->older = nullptr;
+  void put(runnable* gp) noexcept {
     waiting_.push_back(gp);
     publish();
   }
   /// A batch in order; those that have never run go to the others of that kind.
   void put(g_list& batch) noexcept {
     g_list fresh;
-    while (g* gp = batch.pop_front()) (gp->flags & g_fresh ? fresh : waiting_).push_back(gp);
+    while (runnable* gp = batch.pop_front()) (gp->flags & g_fresh ? fresh : waiting_).push_back(gp);
     // In front of the older ones, its own order kept: from newest_ on, `link` leads to older batches and `older` back.
     if (!fresh.empty()) {
       g* back = nullptr;
-      for (g* gp = fresh.first; gp; gp = gp->link) gp->older = back, back = gp;
+      for (runnable* gp = fresh.first; gp; gp = gp->link) older(gp) = back, back = static_cast<g*>(gp);
       fresh.last->link = fresh_.first;
-      if (fresh_.first) fresh_.first->older = fresh.last;
+      if (fresh_.first) older(fresh_.first) = back;
       else fresh_.last = fresh.last;
       fresh_.first = fresh.first;
       fresh_.size += fresh.size;
@@ -37,8 +36,8 @@ class global_runq {
     publish();
   }
   /// The one that has waited longest: of those that have run before, or, each `fresh_turn_ns`, of those that have not.
-  [[nodiscard]] g* get_oldest(std::int64_t now) noexcept {
-    g* gp = nullptr;
+  [[nodiscard]] runnable* get_oldest(std::int64_t now) noexcept {
+    runnable* gp = nullptr;
     if (fresh_.empty() || now - last_fresh_turn_ < fresh_turn_ns || (was_fresh_turn_ && !waiting_.empty())) {
       was_fresh_turn_ = false;
       gp = waiting_.pop_front();
@@ -46,7 +45,7 @@ class global_runq {
       last_fresh_turn_ = now;
       was_fresh_turn_ = true;  // where looks are seldom, the two kinds alternate
       gp = fresh_.last;
-      fresh_.last = gp->older;
+      fresh_.last = older(gp);
       if (fresh_.last) fresh_.last->link = nullptr;
       else fresh_.first = nullptr;
       fresh_.size--;
@@ -59,8 +58,8 @@ class global_runq {
   [[nodiscard]] g_list get(std::uint32_t n) noexcept {
     g_list out;
     while (out.size < n) {
-      g* gp = waiting_.pop_front();
-      if (!gp && (gp = fresh_.pop_front()) && fresh_.first) fresh_.first->older = nullptr;
+      runnable* gp = waiting_.pop_front();
+      if (!gp && (gp = fresh_.pop_front()) && fresh_.first) older(fresh_.first) = nullptr;
       if (!gp) break;
       out.push_back(gp);
     }
@@ -71,6 +70,7 @@ class global_runq {
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }  // [mo:idle]
 
  private:
+  static g*& older(runnable* fresh) noexcept { return static_cast<g*>(fresh)->older; }  // only goroutines are among those
   void publish() noexcept { size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst); }  // [mo:idle] pairs with size()
   g_list waiting_, fresh_;
   static constexpr std::int64_t fresh_turn_ns = 100'000;

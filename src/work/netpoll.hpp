@@ -44,7 +44,9 @@ void poll_evict(poll_desc* pd, g_list& woken) noexcept;
   return pd->info.load(std::memory_order_seq_cst) & (poll_desc::closing | (d == direction::read ? poll_desc::read_expired | poll_desc::read_cancelled : poll_desc::write_expired | poll_desc::write_cancelled));
 }
 /// The slot's step to `ready` (io) or `nothing` (deadline, close). The goroutine to wake, or null.
-[[nodiscard]] g* poll_unblock(poll_desc* pd, direction d, bool io) noexcept;
+[[nodiscard]] runnable* poll_unblock(poll_desc* pd, direction d, bool io) noexcept;
+/// Parks r in the slot that it prepared; false when it became ready. From true on it may be on its way elsewhere.
+[[nodiscard]] bool poll_park(atomic<std::uintptr_t>& slot, runnable* r) noexcept;
 /// As a commit: parks the goroutine in the slot that it prepared (its commit_arg), or refuses when it became ready.
 bool poll_commit(g* gp) noexcept;
 

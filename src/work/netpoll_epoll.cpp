@@ -71,9 +71,9 @@ void deliver(const epoll_event& e, g_list& out) noexcept {
   if (e.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) pd->info.fetch_or(poll_desc::hung_up, std::memory_order_seq_cst);  // [mo:poll.info]
   if (e.events & EPOLLPRI) pd->info.fetch_or(poll_desc::urgent, std::memory_order_seq_cst);  // [mo:poll.info]
   if (e.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-    if (g* gp = poll_unblock(pd, direction::read, true)) out.push_back(gp);
+    if (runnable* gp = poll_unblock(pd, direction::read, true)) out.push_back(gp);
   if (e.events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-    if (g* gp = poll_unblock(pd, direction::write, true)) out.push_back(gp);
+    if (runnable* gp = poll_unblock(pd, direction::write, true)) out.push_back(gp);
 }
 
 }  // namespace
@@ -108,7 +108,7 @@ void poll_close(poll_desc* pd) noexcept {
   free_descs = pd;
 }
 
-g* poll_unblock(poll_desc* pd, direction d, bool io) noexcept {
+runnable* poll_unblock(poll_desc* pd, direction d, bool io) noexcept {
   auto& slot = pd->slot[static_cast<int>(d)];
   // [mo:poll.slot] seq_cst: close and deadline set `info` and then look here; a waiter prepares here and then looks at `info`.
   std::uintptr_t old = slot.load(std::memory_order_seq_cst);
@@ -120,26 +120,27 @@ g* poll_unblock(poll_desc* pd, direction d, bool io) noexcept {
   }
   if (old == poll_desc::preparing || old == poll_desc::nothing) return nullptr;
   waiters.fetch_sub(1, std::memory_order_relaxed);
-  return reinterpret_cast<g*>(old);
+  return reinterpret_cast<runnable*>(old);
 }
 
-bool poll_commit(g* gp) noexcept {
-  auto& slot = *static_cast<atomic<std::uintptr_t>*>(gp->commit_arg);
+bool poll_park(atomic<std::uintptr_t>& slot, runnable* r) noexcept {
   // Counted before it can be found, so that the count never falls below zero; a thread that goes idle meanwhile sees it.
   waiters.fetch_add(1, std::memory_order_seq_cst);  // [mo:idle]
   std::uintptr_t expected = poll_desc::preparing;
   // [mo:poll.slot] release: the context is saved.
-  if (slot.compare_exchange_strong(expected, reinterpret_cast<std::uintptr_t>(gp), std::memory_order_release, std::memory_order_acquire)) return true;
+  if (slot.compare_exchange_strong(expected, reinterpret_cast<std::uintptr_t>(r), std::memory_order_release, std::memory_order_acquire)) return true;
   waiters.fetch_sub(1, std::memory_order_relaxed);
   return false;
 }
+
+bool poll_commit(g* gp) noexcept { return poll_park(*static_cast<atomic<std::uintptr_t>*>(gp->commit_arg), gp); }
 
 void poll_evict(poll_desc* pd, g_list& woken) noexcept {
   lock_guard hold(pd->lock);
   pd->info.fetch_or(poll_desc::closing, std::memory_order_seq_cst);  // [mo:poll.info]
   for (const direction d : {direction::read, direction::write}) {
     timer_heap::remove(&pd->deadline[static_cast<int>(d)]);
-    if (g* gp = poll_unblock(pd, d, false)) woken.push_back(gp);
+    if (runnable* gp = poll_unblock(pd, d, false)) woken.push_back(gp);
   }
 }
 

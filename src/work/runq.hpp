@@ -25,7 +25,7 @@ class runq {
   static constexpr std::uint32_t capacity = model_build ? 4 : 256;  // small, so that a model reaches wrap and overflow
 
   /// Appends gp. False when full; the caller then moves half to the global queue with take_half(). Owner only.
-  [[nodiscard]] bool try_put(g* gp) noexcept {
+  [[nodiscard]] bool try_put(runnable* gp) noexcept {
     // [mo:runq.head] acquire, pairs with the releases of head_: a slot is reused after its last reader.
     const std::uint32_t head = head_.load(std::memory_order_acquire);
     const std::uint32_t tail = tail_.load(std::memory_order_relaxed);  // [mo:own] only we write it
@@ -37,9 +37,9 @@ class runq {
   }
 
   /// Puts gp into `next`; gives back who was there, to be appended. Owner only.
-  [[nodiscard, gnu::always_inline]] g* exchange_next(g* gp) noexcept {
+  [[nodiscard, gnu::always_inline]] runnable* exchange_next(runnable* gp) noexcept {
     if (alone()) {
-      g* old = next_.load(std::memory_order_relaxed);
+      runnable* old = next_.load(std::memory_order_relaxed);
       next_.store(gp, std::memory_order_release);  // [mo:runq.next] publishes gp to a thief that comes later
       leave();
       return old;
@@ -50,12 +50,12 @@ class runq {
   }
 
   /// `next`, else the oldest of the ring, else null. Owner only.
-  [[nodiscard, gnu::always_inline]] g* get(slice& s) noexcept {
+  [[nodiscard, gnu::always_inline]] runnable* get(slice& s) noexcept {
     if (__builtin_expect(!alone(), 0)) {
       leave();
       return get_contested(s);
     }
-    if (g* gp = next_.load(std::memory_order_relaxed)) {
+    if (runnable* gp = next_.load(std::memory_order_relaxed)) {
       next_.store(nullptr, std::memory_order_release);  // [mo:runq.next]
       leave();
       s = slice::inherit;
@@ -63,7 +63,7 @@ class runq {
     }
     s = slice::fresh;
     const std::uint32_t head = head_.load(std::memory_order_relaxed);
-    g* gp = nullptr;
+    runnable* gp = nullptr;
     if (head != tail_.load(std::memory_order_relaxed)) {  // [mo:own]
       gp = ring_[head % capacity].load(std::memory_order_relaxed);
       head_.store(head + 1, std::memory_order_release);  // [mo:runq.head]
@@ -71,16 +71,16 @@ class runq {
     leave();
     return gp;
   }
-  [[nodiscard, gnu::noinline]] g* get_contested(slice& s) noexcept {
+  [[nodiscard, gnu::noinline]] runnable* get_contested(slice& s) noexcept {
     s = slice::inherit;
     // A thief may take it between the two: then this gives null.
     if (next_.load(std::memory_order_relaxed))
-      if (g* gp = next_.exchange(nullptr, std::memory_order_acq_rel)) return gp;  // [mo:runq.next]
+      if (runnable* gp = next_.exchange(nullptr, std::memory_order_acq_rel)) return gp;  // [mo:runq.next]
     s = slice::fresh;
     std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head] synchronises with other takers
     for (;;) {
       if (head == tail_.load(std::memory_order_relaxed)) return nullptr;  // [mo:own]
-      g* gp = ring_[head % capacity].load(std::memory_order_relaxed);
+      runnable* gp = ring_[head % capacity].load(std::memory_order_relaxed);
       // [mo:runq.head] release: the slot may be reused only after this read.
       if (head_.compare_exchange_weak(head, head + 1, std::memory_order_release, std::memory_order_acquire)) return gp;
     }
@@ -101,17 +101,17 @@ class runq {
     std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
     const std::uint32_t n = (tail_.load(std::memory_order_relaxed) - head) / 2;
     if (n != capacity / 2) return false;
-    g* taken[capacity / 2];
+    runnable* taken[capacity / 2];
     for (std::uint32_t i = 0; i < n; i++) taken[i] = ring_[(head + i) % capacity].load(std::memory_order_relaxed);
     // [mo:runq.head]
     if (!head_.compare_exchange_strong(head, head + n, std::memory_order_release, std::memory_order_relaxed)) return false;
-    for (g* gp : taken) out.push_back(gp);
+    for (runnable* gp : taken) out.push_back(gp);
     return true;
   }
 
   /// Moves half of the ring (rounded up) to the thief's own queue, which is empty, and returns one of them to run; null when
   /// there was nothing. Any M that holds another P.
-  [[nodiscard]] g* steal_into(runq& mine, std::uint32_t& count) noexcept {
+  [[nodiscard]] runnable* steal_into(runq& mine, std::uint32_t& count) noexcept {
     const std::uint32_t tail = mine.tail_.load(std::memory_order_relaxed);
     std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
     for (;;) {
@@ -126,7 +126,7 @@ class runq {
         mine.ring_[(tail + i) % capacity].store(ring_[(head + i) % capacity].load(std::memory_order_relaxed), std::memory_order_relaxed);
       // [mo:runq.head] release: our reads of the slots are before it. On failure what was copied is not published.
       if (!head_.compare_exchange_strong(head, head + n, std::memory_order_release, std::memory_order_acquire)) continue;
-      g* gp = mine.ring_[(tail + n - 1) % capacity].load(std::memory_order_relaxed);
+      runnable* gp = mine.ring_[(tail + n - 1) % capacity].load(std::memory_order_relaxed);
       if (n > 1) mine.tail_.store(tail + n - 1, std::memory_order_release);  // [mo:runq.tail]
       count = n;
       return gp;
@@ -134,16 +134,16 @@ class runq {
   }
 
   /// Takes `next`, whoever it is. The owner, or any M.
-  [[nodiscard]] g* steal_next() noexcept {
+  [[nodiscard]] runnable* steal_next() noexcept {
     if (!next_.load(std::memory_order_relaxed)) return nullptr;
     return next_.exchange(nullptr, std::memory_order_acq_rel);  // [mo:runq.next]
   }
   /// Takes `next` if it is still gp. Any M.
-  [[nodiscard]] bool steal_next_if(g* gp) noexcept {
+  [[nodiscard]] bool steal_next_if(runnable* gp) noexcept {
     return next_.compare_exchange_strong(gp, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed);  // [mo:runq.next]
   }
   /// Who is there; a guess for others than the owner.
-  [[nodiscard]] g* peek_next() const noexcept { return next_.load(std::memory_order_relaxed); }
+  [[nodiscard]] runnable* peek_next() const noexcept { return next_.load(std::memory_order_relaxed); }
 
   /// Whether there is nothing. From other threads it may be out of date, but never says empty while one moves from `next`
   /// to the ring: head, tail and next are read until tail stays the same.
@@ -151,7 +151,7 @@ class runq {
     for (;;) {
       const std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
       const std::uint32_t tail = tail_.load(std::memory_order_acquire);  // [mo:runq.tail]
-      const g* next = next_.load(std::memory_order_acquire);  // [mo:runq.next]
+      const runnable* next = next_.load(std::memory_order_acquire);  // [mo:runq.next]
       if (tail == tail_.load(std::memory_order_acquire)) return head == tail && next == nullptr;  // [mo:runq.tail]
     }
   }
@@ -173,8 +173,8 @@ class runq {
   alignas(64) atomic<std::uint32_t> head_{0};
   alignas(64) atomic<std::uint32_t> tail_{0};
   atomic<std::uint32_t> busy_{0};  // the owner is inside, or about to look whether it is alone
-  atomic<g*> next_{nullptr};
-  atomic<g*> ring_[capacity] = {};
+  atomic<runnable*> next_{nullptr};
+  atomic<runnable*> ring_[capacity] = {};
 };
 
 }  // namespace weft

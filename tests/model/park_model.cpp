@@ -38,29 +38,32 @@ struct list_under_lock {
     lock_word(lock);
     if (signalled) return unlock_word(lock);
     sudog me;
-    me.gp = current_or_thread();
+    g* const gp = current_or_thread();
+    me.gp = gp;
     push_back(waiters, &me);
-    park_anyone(me.gp, &commit_unlock, this, wait_reason::none);
+    park_anyone(gp, &commit_unlock, this, wait_reason::none);
   }
   // The classic mistake: who finds the sudog may run the goroutine while it is still on its stack.
   void wait_unlocking_before_park() {
     lock_word(lock);
     if (signalled) return unlock_word(lock);
     sudog me;
-    me.gp = current_or_thread();
+    g* const gp = current_or_thread();
+    me.gp = gp;
     push_back(waiters, &me);
     unlock_word(lock);
-    park_anyone(me.gp, &commit_nothing, this, wait_reason::none);
+    park_anyone(gp, &commit_nothing, this, wait_reason::none);
   }
   wait_end wait(const detail::wait_limit& limit) {
     lock_word(lock);
     if (signalled) return unlock_word(lock), wait_end::woken;
     sudog me;
-    me.gp = current_or_thread();
+    g* const gp = current_or_thread();
+    me.gp = gp;
     me.contested = true;
-    begin_contest(me.gp);
+    begin_contest(gp);
     push_back(waiters, &me);
-    const wait_end end = park_until(me.gp, &commit_unlock, this, wait_reason::none, limit);
+    const wait_end end = park_until(gp, &commit_unlock, this, wait_reason::none, limit);
     if (end == wait_end::woken) return end;
     lock_word(lock);
     if (me.queued) remove(waiters, &me);
@@ -71,7 +74,7 @@ struct list_under_lock {
     lock_word(lock);
     sudog* s = detail::dequeue(waiters);
     if (!s) signalled = true;
-    g* gp = s ? s->gp : nullptr;
+    runnable* gp = s ? s->gp : nullptr;
     unlock_word(lock);
     if (gp) ready(gp);
     return gp != nullptr;

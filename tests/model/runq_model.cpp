@@ -30,9 +30,10 @@ struct queues {
   g* fresh(int i) { return payload[i].set(i), &gs[i]; }
   void put(int i) { MODEL_CHECK(q.try_put(fresh(i))); }
   void put_next(int i) {
-    if (g* kicked = q.exchange_next(fresh(i))) MODEL_CHECK(q.try_put(kicked));
+    if (runnable* kicked = q.exchange_next(fresh(i))) MODEL_CHECK(q.try_put(kicked));
   }
-  void took(g* gp) {
+  void took(runnable* r) {
+    g* gp = static_cast<g*>(r);
     if (!gp) return;
     const auto i = gp - gs;
     MODEL_CHECK(payload[i].get() == i);
@@ -50,12 +51,12 @@ struct queues {
   }
   void steal_next() {
     const stealing announced;
-    g* gp = q.peek_next();
+    runnable* gp = q.peek_next();
     if (gp && q.owner_knows() && q.steal_next_if(gp)) took(gp);
   }
   void drain(runq& from) {
     slice s;
-    while (g* gp = from.get(s)) took(gp);
+    while (runnable* gp = from.get(s)) took(gp);
   }
   // All of the first n, once each.
   void all_there(int n) {
@@ -149,7 +150,7 @@ void overflow() {
   });
   on_thread([&] { w.steal(w.other); });
   join();
-  while (g* gp = half.pop_front()) w.took(gp);
+  while (runnable* gp = half.pop_front()) w.took(gp);
   w.all_there(5);
 }
 MODEL_OF(runq, nobody_is_lost_when_the_ring_overflows, overflow, 3, 1)

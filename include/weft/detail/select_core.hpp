@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <weft/detail/chan_core.hpp>
+#include <weft/detail/co_core.hpp>
 #include <weft/detail/config.hpp>
 
 namespace weft::detail {
@@ -42,5 +43,19 @@ struct select_scratch {
 /// Runs one case. `scratch`: n + 1 times select_scratch_per_case, aligned to 8.
 /// Parks: as the limit says.    Threads: any.    Allocates: no.    Throws: nothing, also for a send on a closed channel.
 WEFT_API select_result select_cases(const select_case* cases, std::size_t n, void* scratch, select_limit limit);
+
+/// One for a coroutine; lies in its frame. Scratch as above.
+struct co_selection {
+  co_selection(const select_case* c, std::size_t count, void* room) noexcept : cases(c), n(count), scratch(room) {}
+  const select_case* cases;
+  std::size_t n;
+  void* scratch;
+  select_limit limit;
+  select_result result{-1, chan_status::would_block};
+  timer_room deadline;
+  bool waits = false, timed = false;
+};
+/// Whether a case could be run at once.
+[[nodiscard]] WEFT_API bool co_select_now(co_selection& s) noexcept;
 
 }  // namespace weft::detail

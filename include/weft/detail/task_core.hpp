@@ -15,6 +15,10 @@
 #include <weft/detail/chan_core.hpp>
 #include <weft/detail/config.hpp>
 
+namespace weft {
+struct runnable;
+}
+
 namespace weft::detail {
 
 struct sudog;
@@ -25,6 +29,10 @@ WEFT_API void* task_alloc(std::size_t size, std::size_t align);
 WEFT_API void task_free(void* memory, std::size_t size, std::size_t align) noexcept;
 WEFT_API void task_start(task_base* t) noexcept;
 WEFT_API void task_join(task_base* t);
+/// One that nobody has started: runs it here, where there is room, or starts it. True when it is done.
+WEFT_API bool task_run_or_start(task_base* t);
+/// For a coroutine, with s in its frame: true when it has to wait, and then r is on its way elsewhere.
+WEFT_API bool task_await(task_base* t, sudog& s, runnable& r) noexcept;
 WEFT_API bool task_is_done(const task_base* t) noexcept;
 WEFT_API chan_ref task_done(task_base* t);
 WEFT_API void task_detach(task_base* t) noexcept;

@@ -1,0 +1,57 @@
+// coro_test.cpp: coroutines fail as goroutines do: PANIC-02 and the report of a deadlock.
+// weft-test: emulated=0 chaos=0
+#include <stdexcept>
+#include <string>
+
+#include <weft/co.hpp>
+
+#include "support/support.hpp"
+
+using namespace weft::test;
+namespace co = weft::co;
+
+namespace {
+co::task<int> boom() {
+  throw std::runtime_error("boom");
+  co_return 0;
+}
+}  // namespace
+
+WEFT_CHILD(throw_in_coroutine) {
+  return weft::run([] {
+    co::go([]() -> co::task<> {
+      co_await co::sleep_for(1ms);
+      static_cast<void>(co_await boom());
+    });
+    weft::this_goroutine::sleep_for(1h);
+  });
+}
+TEST(panic, in_a_coroutine_that_nobody_awaits_ends_the_process) {
+  const auto r = child("throw_in_coroutine");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(starts_with(r.err, "panic: boom\n\ngoroutine ")) << r.err;
+}
+
+WEFT_CHILD(throw_in_dropped_fork) {
+  return weft::run([] {
+    static_cast<void>(co::fork(boom()));
+    weft::this_goroutine::sleep_for(1h);
+  });
+}
+TEST(panic, in_a_fork_whose_handle_was_dropped_ends_the_process) {
+  const auto r = child("throw_in_dropped_fork");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(starts_with(r.err, "panic: boom")) << r.err;
+}
+
+WEFT_CHILD(coroutines_asleep) {
+  return weft::run([] {
+    const auto c = weft::make_chan<int>();
+    [](weft::chan<int> in) -> co::task<> { static_cast<void>(co_await co::recv(in)); }(c).join();
+  });
+}
+TEST(deadlock, of_coroutines_is_reported) {
+  const auto r = child("coroutines_asleep");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(contains(r.err, "fatal error: all goroutines are asleep - deadlock!")) << r.err;
+}

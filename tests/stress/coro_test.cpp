@@ -1,0 +1,139 @@
+// coro_test.cpp: goroutines, coroutines and a plain thread in one crowd, on channels, a mutex, timers and forks.
+#include <atomic>
+#include <vector>
+
+#include <weft/co.hpp>
+
+#include "support/support.hpp"
+
+using namespace weft::test;
+namespace co = weft::co;
+
+namespace {
+
+struct crowd {
+  weft::chan<long> c = weft::make_chan<long>(3);
+  weft::mutex m;
+  weft::wait_group wg;
+  long locked = 0;  // guarded by m
+  std::atomic<long> sent{0}, received{0}, locks{0};
+};
+
+co::task<long> tree(int depth) {
+  if (depth == 0) co_return 1;
+  auto left = co::fork(tree(depth - 1));
+  if (depth % 3 == 0) co_await co::yield();
+  const long right = co_await tree(depth - 1);
+  co_return co_await left + right;
+}
+
+co::task<> wander(crowd& w, std::uint64_t stream, int steps) {
+  rng random(stream);
+  for (int i = 0; i < steps; i++) {
+    switch (random.below(8)) {
+      case 0:
+      case 1: {
+        const long v = random.below(1'000);
+        const int which = co_await co::select(weft::on_send(w.c, v), weft::on_timeout(50us));
+        if (which == 0) w.sent += v;
+        break;
+      }
+      case 2:
+      case 3: {
+        long got = 0;
+        co_await co::select(weft::on_recv(w.c, [&](std::optional<long> v) { got = *v; }), weft::on_timeout(50us));
+        w.received += got;
+        break;
+      }
+      case 4: {
+        const auto guard = co_await co::lock(w.m);
+        w.locked++, w.locks++;
+        break;
+      }
+      case 5: co_await co::sleep_for(std::chrono::microseconds(random.below(100))); break;
+      case 6: EXPECT_EQ(co_await tree(4), 16); break;
+      case 7: co_await co::yield(); break;
+    }
+  }
+  w.wg.done();
+}
+
+void wander_as_goroutine(crowd& w, std::uint64_t stream, int steps) {
+  rng random(stream);
+  for (int i = 0; i < steps; i++) {
+    switch (random.below(5)) {
+      case 0: {
+        const long v = random.below(1'000);
+        if (w.c.send_for(v, 50us)) w.sent += v;
+        break;
+      }
+      case 1:
+        if (const auto v = w.c.recv_for(50us)) w.received += *v;
+        break;
+      case 2: {
+        w.m.lock();
+        w.locked++, w.locks++;
+        w.m.unlock();
+        break;
+      }
+      case 3: EXPECT_EQ(tree(3).join(), 8); break;
+      case 4: weft::this_goroutine::yield(); break;
+    }
+  }
+  w.wg.done();
+}
+
+}  // namespace
+
+WEFT_TEST(coro_stress, nothing_is_lost_in_a_crowd) {
+  crowd w;
+  const int each = scale(40, 8), steps = scale(300, 40);
+  w.wg.add(2 * each + 1);
+  for (int i = 0; i < each; i++) {
+    co::go(wander(w, static_cast<std::uint64_t>(i), steps));
+    weft::go([&w, i, steps] { wander_as_goroutine(w, 1'000 + static_cast<std::uint64_t>(i), steps); });
+  }
+  plain_thread t([&w, steps] { wander_as_goroutine(w, 5'000, steps / 4); });
+  w.wg.wait();
+  t.join();
+  while (const auto v = w.c.try_recv()) w.received += *v;
+  EXPECT_EQ(w.sent, w.received);
+  EXPECT_EQ(w.locked, w.locks);
+}
+
+// Frames go back to the processor on which the coroutine ended, not where it was started.
+WEFT_TEST(coro_stress, frames_are_recycled_across_processors) {
+  auto handles = weft::make_chan<weft::chan<int>>(64);
+  const int n = scale(5'000, 500);
+  weft::wait_group wg;
+  wg.add(n);
+  const auto waiter = [](weft::chan<int> c, weft::wait_group& all) -> co::task<> {
+    EXPECT_TRUE((co_await co::recv(c)).has_value());
+    all.done();
+  };
+  weft::go([handles] {
+    for (auto& c : handles) c.send(1);
+  });
+  for (int i = 0; i < n; i++) {
+    auto c = weft::make_chan<int>();
+    co::go(waiter, c, std::ref(wg));
+    handles.send(c);
+  }
+  wg.wait();
+  handles.close();
+}
+
+WEFT_TEST(coro_stress, the_number_of_processors_changes_under_a_tree) {
+  const int before = weft::procs();
+  std::atomic<bool> done{false};
+  weft::wait_group wg;
+  wg.go([&] {
+    while (!done) {
+      for (const int n : {1, 4, 2, 8}) weft::set_procs(n), weft::this_goroutine::yield();
+    }
+  });
+  for (int i = 0; i < scale(20, 5); i++) EXPECT_EQ(tree(8).join(), 256);
+  done = true;
+  wg.wait();
+  weft::set_procs(before);
+}
