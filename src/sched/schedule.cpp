@@ -26,8 +26,8 @@ void schedule(m* mp) noexcept {
     slice s = slice::fresh;
     g* gp;
     if (__builtin_expect(mp->locked_g != nullptr, 0)) {
-      stop_locked_m(mp);
-      if (!mp->pp) return;
+      s = stop_locked_m(mp);
+      if (!mp->pp) return;  // main's thread, and run() is over
       gp = mp->locked_g;
     } else {
       gp = find_runnable(mp, s);
@@ -39,7 +39,7 @@ void schedule(m* mp) noexcept {
         continue;
       }
       if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {
-        start_locked_m(mp, gp);
+        start_locked_m(mp, gp, s);
         if (!mp->pp) return;
         continue;
       }
@@ -48,7 +48,7 @@ void schedule(m* mp) noexcept {
     if (__builtin_expect(mp->ends, 0)) return end_of_thread(mp);
     if (__builtin_expect(sched.ending.load(std::memory_order_relaxed), 0) && mp->main_ended) {
       main_ended(mp);
-      if (mp->is_main || !mp->pp) return;
+      if (!mp->pp) return;
     }
   }
 }
