@@ -44,6 +44,13 @@ result after_func(long n);
 
 result throw_(long n);  // throw.cpp
 
+result hog(long n);  // threads.cpp
+result syscall_blocking(long n);
+result syscall_plain(long n);
+result getpid(long n);
+result lockthread(long n);
+result set_procs(long n);
+
 /// The echo server: prints its port and serves until standard input ends.
 void serve();  // echo.cpp
 
