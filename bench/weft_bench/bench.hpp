@@ -52,6 +52,12 @@ result co_spawn(long n);
 result co_spawn_tree(long n);
 result co_fib(long n);
 result co_parked(long n);  // memory.cpp
+result hog(long n);  // threads.cpp
+result syscall_blocking(long n);
+result syscall_plain(long n);
+result getpid(long n);
+result lockthread(long n);
+result set_procs(long n);
 
 /// The echo server: prints its port and serves until standard input ends.
 void serve();  // echo.cpp

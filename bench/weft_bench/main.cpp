@@ -31,7 +31,7 @@ struct workload {
 
 constexpr auto a_tenth = [](long n) { return n / 10; };
 constexpr auto five_less = [](long n) { return n - 5; };  // of fib: about a tenth of the calls
-constexpr auto none = [](long) { return 0L; };            // goroutines left over would hide their memory
+constexpr auto none = [](long) { return 0L; };            // goroutines left over would hide parked's memory; hog does not get quicker
 
 constexpr long many = 1'000'000'000'000;  // operations
 constexpr long a_few = 100'000'000;       // goroutines at once
@@ -57,6 +57,12 @@ const std::vector<workload> workloads = {
     {"after_func", 1'000'000, 1, many, after_func, a_tenth, {"window"}},
     {"parked", 1'000'000, 1, a_few, parked, none, {"linger_ms"}, co_parked},
     {"throw", 1'000'000, 1'024, many, throw_, a_tenth, {}},
+    {"hog", 3'000, 1, 1'000'000, hog, none, {}},
+    {"syscall", 6'400, 64, 1'000'000, syscall_blocking, a_tenth, {}},
+    {"syscall_plain", 6'400, 64, 1'000'000, syscall_plain, a_tenth, {}},
+    {"getpid", 5'000'000, 1, many, getpid, a_tenth, {}},
+    {"lockthread", 100'000, 1, many, lockthread, a_tenth, {}},
+    {"set_procs", 2'000, 2, a_few, set_procs, a_tenth, {}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},
     {"idle_conns", 0, 0, 0, nullptr, none, {"serve", "port"}},  // the same server
 };

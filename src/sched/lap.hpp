@@ -124,9 +124,10 @@ void wake_sysmon() noexcept;
 /// gp has ended and its thread was locked to it: nobody may have that thread any more.
 void end_locked(m* mp, g* gp) noexcept;
 /// gp is locked to another M: that one gets this one's P, and this one sleeps.
-void start_locked_m(m* mp, g* gp) noexcept;
-/// This M's own goroutine cannot run now: gives the P away and sleeps until it can.
-void stop_locked_m(m* mp) noexcept;
+void start_locked_m(m* mp, g* gp, slice s) noexcept;
+/// This M's own goroutine cannot run now: gives the P away and sleeps until it can. Whose slice it goes on with; without a P: run() is
+/// over, and the thread is the one that called it.
+[[nodiscard]] slice stop_locked_m(m* mp) noexcept;
 // unwind_all.cpp
 /// Unwinds all goroutines but the calling one, main's. Parks.
 void unwind_all();

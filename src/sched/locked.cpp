@@ -13,9 +13,8 @@ namespace weft {
 namespace {
 
 // Our own goroutine, or one that is locked to somebody else, if that is what comes next on pp; else null, and nothing is changed.
-g* next_if_locked(p* pp) noexcept {
+g* next_if_locked(p* pp, slice& s) noexcept {
   if (sched.stopping.load(std::memory_order_relaxed) || pp->laps_left <= 1 || pp->attention.load(std::memory_order_relaxed) != 0) return nullptr;
-  slice s;
   runnable* r = pp->queue.get(s);
   if (!r) return nullptr;
   if (r->flags & g_locked) {
@@ -26,14 +25,16 @@ g* next_if_locked(p* pp) noexcept {
   return nullptr;
 }
 
-// The owner of gp, which sleeps or is about to, goes on with pp.
-void wake_owner(g* gp, p* pp) noexcept {
+// The owner of gp, which sleeps or is about to, goes on with pp. In whose slice matters: two that wake each other are one, else they
+// would keep the ring of their P from being looked at.
+void wake_owner(g* gp, p* pp, slice s) noexcept {
   m* owner = gp->mp;
   {
     lock_guard hold(sched.lock);
     if (owner->locked_wait.load(std::memory_order_relaxed)) sched.locked_idle--;
     owner->locked_wait.store(false, std::memory_order_relaxed);
     owner->next_p = pp;
+    owner->next_slice = s;
   }
   owner->parked.wake();
 }
@@ -55,14 +56,15 @@ void sleep_locked(m* mp) noexcept {
 
 }  // namespace
 
-void stop_locked_m(m* mp) noexcept {
+slice stop_locked_m(m* mp) noexcept {
   WEFT_INVARIANT(!mp->spinning, "stoplockedm: spinning");
   no_longer_displaced(mp);
   if (mp->pp) {
-    g* next = next_if_locked(mp->pp);
-    if (next == mp->locked_g) return;
+    slice s;
+    g* next = next_if_locked(mp->pp, s);
+    if (next == mp->locked_g) return s;
     p* pp = releasep(mp);
-    if (next) wake_owner(next, pp);
+    if (next) wake_owner(next, pp, s);
     else handoffp(pp);
   }
   sleep_locked(mp);
@@ -70,11 +72,12 @@ void stop_locked_m(m* mp) noexcept {
     mp->next_p = nullptr;
     acquirep(mp, pp);
   }
+  return mp->next_slice;
 }
 
-void start_locked_m(m* mp, g* gp) noexcept {
+void start_locked_m(m* mp, g* gp, slice s) noexcept {
   WEFT_INVARIANT(gp->mp != mp, "startlockedm: locked to me");
-  wake_owner(gp, releasep(mp));
+  wake_owner(gp, releasep(mp), s);
   stopm(mp);
 }
 

@@ -105,8 +105,8 @@ context_switch yield_begin() {
     leave_runtime(mp);
     unwind();
   }
-  // Alone on this P, and nothing else asked for: go on. And so does who has lost its P and finds another one.
-  if (!next && (pp ? pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && sched.global.size() == 0 : regain_p(mp))) {
+  // Alone on this P, and nothing else asked for: go on. (The queue: who is g_long_only has no `next` though others wait.) And so does who has lost its P and finds another one.
+  if (!next && (pp ? pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && pp->queue.empty() && sched.global.size() == 0 : regain_p(mp))) {
     leave_runtime(mp);
     return {nullptr, nullptr};
   }

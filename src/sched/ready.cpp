@@ -77,7 +77,8 @@ void inject(g_list& list) noexcept {
     const g_status was = gp->status.load(std::memory_order_acquire);  // [mo:status]
     WEFT_INVARIANT(was == g_status::waiting, "inject: bad g status", static_cast<int>(was), gp);
     gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-    now_runnable.push_back(gp);
+    if (__builtin_expect((gp->flags & g_background) != 0, 0)) put_global(gp);
+    else now_runnable.push_back(gp);
   }
   m* mp = self()->mp;
   const in_runtime inside(mp);

@@ -121,7 +121,8 @@ struct alignas(64) m {
 
   // Guarded by sched.lock.
   note parked;
-  p* next_p = nullptr;      // handed over with the wake-up
+  p* next_p = nullptr;      // handed over with the wake-up,
+  slice next_slice = slice::fresh;  // and to a locked M also this
   m* idle_next = nullptr;
   m* idle_prev = nullptr;
   bool on_idle_list = false;

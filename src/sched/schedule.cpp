@@ -27,8 +27,8 @@ void schedule(m* mp) noexcept {
     slice s = slice::fresh;
     g* gp;
     if (__builtin_expect(mp->locked_g != nullptr, 0)) {
-      stop_locked_m(mp);
-      if (!mp->pp) return;
+      s = stop_locked_m(mp);
+      if (!mp->pp) return;  // main's thread, and run() is over
       gp = mp->locked_g;
     } else {
       runnable* r = find_runnable(mp, s);
@@ -40,7 +40,7 @@ void schedule(m* mp) noexcept {
         continue;
       }
       if (__builtin_expect((r->flags & g_locked) != 0, 0)) {
-        start_locked_m(mp, static_cast<g*>(r));
+        start_locked_m(mp, static_cast<g*>(r), s);
         if (!mp->pp) return;
         continue;
       }
@@ -50,7 +50,7 @@ void schedule(m* mp) noexcept {
     if (__builtin_expect(mp->ends, 0)) return end_of_thread(mp);
     if (__builtin_expect(sched.ending.load(std::memory_order_relaxed), 0) && mp->main_ended) {
       main_ended(mp);
-      if (mp->is_main || !mp->pp) return;
+      if (!mp->pp) return;
     }
   }
 }

@@ -37,16 +37,28 @@ std::uint64_t laps_of(const p* pp) noexcept {
   return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
 }
 
-// Its goroutine is in a call. True when the P was taken.
-bool retake_from_call(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
+// For how long pp has made no lap: its goroutine has not been in the scheduler.
+std::int64_t since_last_lap(p* pp, seen_of_p& s, std::int64_t now) noexcept {
+  if (const std::uint64_t laps = laps_of(pp); laps != s.laps) {
+    s.laps = laps;
+    s.laps_since = now;
+    s.reported = false;
+  }
+  return now - s.laps_since;
+}
+
+// Its goroutine is in a call. True when the P was taken. From one that makes short calls in a loop it is taken after a slice, as
+// from one that computes: who looks sees it in a call nearly always, and each time in another one.
+bool retake_from_call(p* pp, m* mp, seen_of_p& s, std::int64_t now, bool& look_again_soon) noexcept {
   const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
   if ((calls & 1) == 0) return false;
+  const bool long_slice = since_last_lap(pp, s, now) >= slice_ns;
   if (calls != s.calls) {
     s.calls = calls;
     s.calls_since = now;
-    return false;
+    look_again_soon = true;  // whether it is still the same then
   }
-  if (now - s.calls_since < call_ns) return false;
+  if (!long_slice && now - s.calls_since < call_ns) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
   if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < slice_ns) return false;
   {
@@ -80,13 +92,8 @@ bool retake_from_hog(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
     s.tick = tick;
     s.tick_since = now;
   }
-  if (const std::uint64_t laps = laps_of(pp); laps != s.laps) {
-    s.laps = laps;
-    s.laps_since = now;
-    s.reported = false;
-  }
+  const std::int64_t ran = since_last_lap(pp, s, now);
   if (now - s.tick_since >= slice_ns) ask_to_give_way(pp, mp);
-  const std::int64_t ran = now - s.laps_since;
   if (sched.report_slices_ns > 0 && ran >= sched.report_slices_ns && !s.reported) {
     s.reported = true;
     report_long_slice(mp, ran);
@@ -119,7 +126,7 @@ void see_to_idle_ps(std::int64_t now) noexcept {
   }
 }
 
-bool look_at_ps(std::int64_t now) noexcept {
+bool look_at_ps(std::int64_t now, bool& look_again_soon) noexcept {
   bool took = false;
   const int n = sched.procs.load(std::memory_order_relaxed);
   for (int i = 0; i < n; i++) {
@@ -128,7 +135,7 @@ bool look_at_ps(std::int64_t now) noexcept {
     m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
     if (!mp) continue;
     if (seen[i].mp != mp) seen[i] = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
-    if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, seen[i], now);  // [mo:calls]
+    if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, seen[i], now, look_again_soon);  // [mo:calls]
     else took |= retake_from_hog(pp, mp, seen[i], now);
   }
   return took;
@@ -140,6 +147,16 @@ void look_at_poller(std::int64_t now) noexcept {
   if (last == 0 || now - last < stale_poll_ns || !sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) return;
   g_list list = netpoll(0);
   inject(list);
+}
+
+sigset_t users_mask;  // of signals, as it was when the first run() began
+
+// We have all signals blocked, and what a thread begins with it has from its maker.
+void start_thread_with_signals(m* mp) noexcept {
+  sigset_t ours;
+  ::pthread_sigmask(SIG_SETMASK, &users_mask, &ours);
+  start_thread(mp);
+  ::pthread_sigmask(SIG_SETMASK, &ours, nullptr);
 }
 
 // Threads that others asked for, and one more for Ps that wait because there are so many.
@@ -161,12 +178,12 @@ void make_threads(std::int64_t now) noexcept {
   while (m* mp = wanted) {
     wanted = mp->idle_next;
     mp->idle_next = nullptr;
-    start_thread(mp);
+    start_thread_with_signals(mp);
   }
   if (waiting) {
     m* mp = make_m();
     mp->next_p = waiting;
-    start_thread(mp);
+    start_thread_with_signals(mp);
   }
 }
 
@@ -248,7 +265,8 @@ void* sysmon(void*) {
     const std::int64_t now = os::now_ns();
     make_threads(now);
     look_at_poller(now);
-    const bool busy = look_at_ps(now);
+    bool look_again_soon = false;
+    const bool busy = look_at_ps(now, look_again_soon);
     see_to_idle_ps(now);
     follow_procs(now);
     print_trace(now);
@@ -260,7 +278,7 @@ void* sysmon(void*) {
       quiet = 0;
       delay = shortest_ns;
     }
-    sleep(delay);
+    sleep(look_again_soon ? shortest_ns : delay);
   }
   return nullptr;
 }
@@ -277,16 +295,16 @@ void start_sysmon() noexcept {
   if (made) return wake_sysmon();
   made = true;
   // Without any signal, which are for threads that run users' code.
-  sigset_t all, before;
+  sigset_t all;
   ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  ::pthread_sigmask(SIG_SETMASK, &all, &users_mask);
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
   pthread_t thread;
   const int error = pthread_create(&thread, &attr, &sysmon, nullptr);
   pthread_attr_destroy(&attr);
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &users_mask, nullptr);
   if (error) {
     begin_report();
     error_text() << "runtime: failed to create the monitor's thread (errno=" << error << "); see ulimit -u, or the cgroup's pids.max\n";

@@ -567,6 +567,85 @@ func blockingCalls(n int) result {
 	return result{ops: each * tasks, more: extras{"other_yields": <-yields}}
 }
 
+func getpid(n int) result {
+	sum := 0
+	start := time.Now()
+	for range n {
+		pid, _, _ := syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0)
+		sum += int(pid)
+	}
+	bare := time.Since(start)
+	start = time.Now()
+	for range n {
+		pid, _, _ := syscall.Syscall(syscall.SYS_GETPID, 0, 0, 0)
+		sum -= int(pid)
+	}
+	wall := time.Since(start)
+	check("sum", sum, 0)
+	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(n) }
+	return result{ops: n, wall: wall, more: extras{"bare_ns": each(bare), "over_ns": each(wall - bare)}}
+}
+
+// lockThread plays ping-pong between two goroutines that are locked to their threads.
+func lockThread(n int) result {
+	ping, pong := make(chan int), make(chan int)
+	var wg sync.WaitGroup
+	token := 0
+	wg.Go(func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		for i := range ping {
+			pong <- i + 1
+		}
+	})
+	wg.Go(func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		for range n {
+			ping <- token
+			token = <-pong
+		}
+		close(ping)
+	})
+	wg.Wait()
+	check("token", token, n)
+	return result{ops: n}
+}
+
+// setProcs changes GOMAXPROCS to and fro beside 1,000 runnable goroutines.
+func setProcs(n int) result {
+	const runnable = 1000
+	procs := runtime.GOMAXPROCS(0)
+	var stop atomic.Bool
+	var ended atomic.Int64
+	var wg sync.WaitGroup
+	for range runnable {
+		wg.Go(func() {
+			for !stop.Load() {
+				runtime.Gosched()
+			}
+			ended.Add(1)
+		})
+	}
+	runtime.Gosched()
+	took := make([]time.Duration, n)
+	var wall time.Duration
+	for i := range took {
+		start := time.Now()
+		runtime.GOMAXPROCS(procs + 1 - i%2)
+		took[i] = time.Since(start)
+		wall += took[i]
+		runtime.Gosched()
+	}
+	runtime.GOMAXPROCS(procs)
+	stop.Store(true)
+	wg.Wait()
+	check("goroutines that ended", int(ended.Load()), runnable)
+	slices.Sort(took)
+	return result{ops: n, wall: wall, more: extras{
+		"set_p50_us": us(took, 0.5), "set_p99_us": us(took, 0.99), "set_max_us": us(took, 1)}}
+}
+
 // serve echoes until stdin closes; the shared load client measures it.
 func serve() {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(param("port", 0)))
@@ -631,6 +710,9 @@ var workloads = map[string]workload{
 	"rwmutex":      {10_000_000, rwmutex, nil},
 	"map":          {10_000_000, syncMap, nil},
 	"after_func":   {1_000_000, afterFunc, nil},
+	"getpid":       {5_000_000, getpid, nil},
+	"lockthread":   {100_000, lockThread, nil},
+	"set_procs":    {2_000, setProcs, nil},
 }
 
 var params = map[string]string{}

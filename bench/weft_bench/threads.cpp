@@ -1,0 +1,160 @@
+// hog, syscall, syscall_plain, getpid, lockthread, set_procs: what one has of the processors when others compute, block, or are bound
+// to a thread, and what the means against that cost.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <vector>
+
+#include <weft/weft.hpp>
+
+#include "bench.hpp"
+
+namespace bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// ,"PREFIX_max_us":...,"PREFIX_p50_us":...,"PREFIX_p99_us":...
+std::string quantiles(const std::string& prefix, std::vector<clock::duration>& times) {
+  std::sort(times.begin(), times.end());
+  const auto us = [&](double q) {
+    return std::chrono::duration<double, std::micro>(times[static_cast<std::size_t>(q * static_cast<double>(times.size() - 1))]).count();
+  };
+  return field((prefix + "_max_us").c_str(), us(1)) + field((prefix + "_p50_us").c_str(), us(0.5)) + field((prefix + "_p99_us").c_str(), us(0.99));
+}
+
+void a_millisecond() {
+  const timespec t{0, 1'000'000};
+  ::syscall(SYS_nanosleep, &t, nullptr);
+}
+
+template <class Call>
+result calls(long n, Call call) {
+  constexpr long tasks = 64;
+  std::atomic<bool> done{false};
+  std::atomic<long> made{0};
+  long yields = 0;
+  weft::wait_group other, all;
+  other.go([&] {
+    for (; !done.load(std::memory_order_relaxed); yields++) weft::this_goroutine::yield();
+  });
+  for (long i = 0; i < tasks; i++) {
+    all.go([&] {
+      for (long k = 0; k < n / tasks; k++) call(&a_millisecond);
+      made += n / tasks;
+    });
+  }
+  all.wait();
+  done = true;
+  other.wait();
+  check("calls", made, n / tasks * tasks);
+  return {n / tasks * tasks, 0, field("other_yields", static_cast<double>(yields))};
+}
+
+}  // namespace
+
+result hog(long n) {
+  constexpr auto period = 1ms;
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> sink{0};
+  weft::wait_group all;
+  for (int i = 0; i < weft::procs(); i++) {
+    all.go([&] {
+      std::uint64_t x = 1;
+      while (!stop.load(std::memory_order_relaxed)) x = x * 6364136223846793005u + 1442695040888963407u;
+      sink += x;
+    });
+  }
+  std::vector<clock::duration> late(static_cast<std::size_t>(n));
+  all.go([&] {
+    const auto start = clock::now();
+    for (long i = 0; i < n; i++) {  // a fixed schedule: one late tick makes the next ones late too
+      const auto due = start + (i + 1) * period;
+      weft::this_goroutine::sleep_for(due - clock::now());
+      late[static_cast<std::size_t>(i)] = clock::now() - due;
+    }
+    stop = true;
+  });
+  all.wait();
+  if (*std::min_element(late.begin(), late.end()) < clock::duration::zero()) fail("a tick came early");
+  return {n, 0, quantiles("tick", late)};
+}
+
+result syscall_blocking(long n) {
+  return calls(n, [](auto f) { weft::blocking(f); });
+}
+result syscall_plain(long n) {
+  return calls(n, [](auto f) { weft::system_call(f); });
+}
+
+result getpid(long n) {
+  long sum = 0;
+  const auto call = [] { return ::syscall(SYS_getpid); };
+  const auto bare_begin = clock::now();
+  for (long i = 0; i < n; i++) sum += call();
+  const double bare_s = seconds_since(bare_begin);
+  const auto begin = clock::now();
+  for (long i = 0; i < n; i++) sum -= weft::system_call(call);
+  const double wall_s = seconds_since(begin);
+  check("sum", sum, 0);
+  const double ns = 1e9 / static_cast<double>(n);
+  return {n, wall_s, field("bare_ns", bare_s * ns) + field("over_ns", (wall_s - bare_s) * ns)};
+}
+
+result lockthread(long n) {
+  auto ping = weft::make_chan<long>(), pong = weft::make_chan<long>();
+  weft::wait_group both;
+  long token = 0;
+  both.go([&] {
+    weft::this_goroutine::lock_thread();
+    for (const long i : ping) pong.send(i + 1);
+    weft::this_goroutine::unlock_thread();
+  });
+  both.go([&] {
+    weft::this_goroutine::lock_thread();
+    for (long i = 0; i < n; i++) {
+      ping.send(token);
+      token = *pong.recv();
+    }
+    ping.close();
+    weft::this_goroutine::unlock_thread();
+  });
+  both.wait();
+  check("token", token, n);
+  return {n};
+}
+
+result set_procs(long n) {
+  constexpr int runnable = 1'000;
+  const int procs = weft::procs();
+  std::atomic<bool> stop{false};
+  std::atomic<int> ended{0};
+  weft::wait_group all;
+  for (int i = 0; i < runnable; i++) {
+    all.go([&] {
+      while (!stop.load(std::memory_order_relaxed)) weft::this_goroutine::yield();
+      ended++;
+    });
+  }
+  weft::this_goroutine::yield();
+  std::vector<clock::duration> took(static_cast<std::size_t>(n));
+  double wall_s = 0;
+  for (long i = 0; i < n; i++) {
+    const auto begin = clock::now();
+    weft::set_procs(procs + (i % 2 == 0 ? 1 : 0));
+    took[static_cast<std::size_t>(i)] = clock::now() - begin;
+    wall_s += std::chrono::duration<double>(took[static_cast<std::size_t>(i)]).count();
+    weft::this_goroutine::yield();
+  }
+  weft::set_procs(procs);
+  stop = true;
+  all.wait();
+  check("goroutines that ended", ended, runnable);
+  return {n, wall_s, quantiles("set", took)};
+}
+
+}  // namespace bench
