@@ -11,7 +11,7 @@
 #include <weft/detail/config.hpp>
 #include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
-#include <weft/detail/wait_list.hpp>
+#include <weft/detail/waiters.hpp>
 #include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
@@ -20,6 +20,9 @@ namespace weft {
 class mutex {
  public:
   constexpr mutex() noexcept = default;
+  ~mutex() {
+    if (WEFT_UNLIKELY(sema_.waiters.first != nullptr)) detail::destroyed_in_use("weft::mutex");
+  }
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 
