@@ -15,7 +15,9 @@
 
 #include <weft/chan.hpp>
 #include <weft/detail/config.hpp>
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/task_core.hpp>
+#include <weft/error.hpp>
 
 namespace weft {
 
@@ -44,6 +46,16 @@ class [[nodiscard]] task {
     detail::task_join(s);
     if (WEFT_UNLIKELY(s->error != nullptr)) std::rethrow_exception(std::exchange(s->error, nullptr));
     if constexpr (!std::is_void_v<T>) return *std::move(static_cast<detail::task_result<T>*>(s)->value);
+  }
+  /// join(), unless ctx is done before the task is; then its error, and the task goes on and can still be joined. Not at all when
+  /// ctx is done already. The task is never run here, as join() may do.
+  /// Parks: yes.    Threads: any.    Allocates: the first time, as done().
+  result<T> join(const context& ctx) {
+    if (detail::is_over(detail::limit_of(ctx))) return detail::err_of(ctx);
+    if (!is_done()) static_cast<void>(done().recv(ctx));
+    if (!is_done()) return detail::err_of(ctx);
+    if constexpr (std::is_void_v<T>) return join(), result<T>();
+    else return result<T>(std::in_place, join());
   }
   /// Whether join() would return at once.
   [[nodiscard]] bool is_done() const noexcept { return detail::task_is_done(state_); }

@@ -7,8 +7,10 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/waiters.hpp>
+#include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
 namespace weft {
@@ -77,6 +79,13 @@ class barrier {
       if (wait_for(token, t - now)) return true;
     }
     return wait_for(token, std::chrono::nanoseconds(0));
+  }
+  /// Waits until that phase is over, unless ctx is done before; then its error. Not at all when ctx is done already. The arrival
+  /// counts all the same, and the token is good for another wait.    Parks: yes.    Threads: any.    Allocates: no.
+  result<void> wait(const arrival_token& token, const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && core_.wait(token.phase_, limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
   }
   void arrive_and_wait() { wait(arrive()); }
   /// Arrives, and is not expected any more from the next phase on.

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <utility>
 
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/waiters.hpp>
+#include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
 namespace weft {
@@ -64,6 +66,22 @@ class condition_variable {
       if (wait_until(lock, t) == cv_status::timeout) return pred();
     }
     return true;
+  }
+  /// Until ctx is done; then its error, and no notification was used up. When it is done already `lock` stays locked throughout.
+  /// Parks: yes.    Threads: any.    Allocates: no.
+  template <class Lock>
+  result<void> wait(Lock& lock, const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && wait_until_limit(lock, limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
+  }
+  /// Until pred(), or until ctx is done. The last word is pred()'s: ctx's error only when it still says no.
+  template <class Lock, class Pred>
+  result<void> wait(Lock& lock, const context& ctx, Pred pred) {
+    while (!pred()) {
+      if (result<void> r = wait(lock, ctx); !r) return pred() ? result<void>() : r;
+    }
+    return {};
   }
 
   /// Wakes the one that has waited longest, if there is one. With or without the lock.

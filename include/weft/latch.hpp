@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cstddef>
 
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/waiters.hpp>
+#include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
 namespace weft {
@@ -39,6 +41,13 @@ class latch {
       if (wait_for(t - now)) return true;
     }
     return try_wait();
+  }
+  /// Waits until the count is 0, unless ctx is done before; then its error. Not at all when ctx is done already.
+  /// Parks: yes.    Threads: any.    Allocates: no.
+  result<void> wait(const context& ctx) const {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && wait_until_limit(limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
   }
   /// count_down(n) and wait().
   void arrive_and_wait(std::ptrdiff_t n = 1) {

@@ -11,7 +11,7 @@
 #include <weft/detail/config.hpp>
 #include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
-#include <weft/detail/wait_list.hpp>
+#include <weft/detail/waiters.hpp>
 #include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
@@ -24,6 +24,9 @@ class mutex_wait;  // src/sync/mutex_wait.hpp
 class mutex {
  public:
   constexpr mutex() noexcept = default;
+  ~mutex() {
+    if (WEFT_UNLIKELY(sema_.waiters.first != nullptr)) detail::destroyed_in_use("weft::mutex");
+  }
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 

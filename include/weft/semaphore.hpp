@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <utility>
 
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/waiters.hpp>
+#include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
 namespace weft {
@@ -39,6 +41,13 @@ class semaphore {
       if (try_acquire_for(t - now, n)) return true;
     }
     return try_acquire(n);
+  }
+  /// Takes n permits at once, unless ctx is done before they are there; then its error, and none is taken. Not at all when ctx is
+  /// done already.    Parks: yes.    Threads: any.    Allocates: no.
+  result<void> acquire(const context& ctx, std::ptrdiff_t n = 1) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && acquire_until(n, limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
   }
   /// Gives n permits: to those that wait, in order, as far as they go.
   /// Parks: no.    Threads: any.    Allocates: no.

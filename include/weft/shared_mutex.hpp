@@ -12,8 +12,10 @@
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
 #include <weft/detail/waiters.hpp>
+#include <weft/error.hpp>
 #include <weft/this_goroutine.hpp>
 
 namespace weft {
@@ -46,6 +48,13 @@ class shared_mutex {
     }
     return try_lock();
   }
+  /// Locks for writing, unless ctx is done before; then its error. Not at all when ctx is done already.
+  /// Parks: yes.    Threads: any.    Allocates: no.
+  result<void> lock(const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && lock_until(limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
+  }
   /// Of one that is not locked for writing: fatal ("sync: Unlock of unlocked RWMutex").
   /// Parks: no.    Threads: any.
   WEFT_API void unlock() noexcept;
@@ -65,6 +74,13 @@ class shared_mutex {
       if (try_lock_shared_for(t - now)) return true;
     }
     return try_lock_shared();
+  }
+  /// Locks for reading, unless ctx is done before; then its error. Not at all when ctx is done already.
+  /// Parks: yes.    Threads: any.    Allocates: as lock_shared().
+  result<void> lock_shared(const context& ctx) {
+    const detail::wait_limit limit = detail::limit_of(ctx);
+    if (!detail::is_over(limit) && lock_shared_until(limit) == detail::wait_end::woken) return {};
+    return detail::err_of(ctx);
   }
   /// Of one that nobody holds for reading: fatal ("sync: RUnlock of unlocked RWMutex"); where readers are counted by thread,
   /// only the next writer notices.

@@ -12,7 +12,7 @@
 #include <weft/detail/config.hpp>
 #include <weft/detail/context_wait.hpp>
 #include <weft/detail/wait_limit.hpp>
-#include <weft/detail/wait_list.hpp>
+#include <weft/detail/waiters.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
 #include <weft/this_goroutine.hpp>
@@ -26,6 +26,9 @@ class co_group_wait;  // <weft/co/sync.hpp>
 class wait_group {
  public:
   constexpr wait_group() noexcept = default;
+  ~wait_group() {
+    if (WEFT_UNLIKELY(sema_.waiters.first != nullptr)) detail::destroyed_in_use("weft::wait_group");
+  }
   wait_group(const wait_group&) = delete;
   wait_group& operator=(const wait_group&) = delete;
 

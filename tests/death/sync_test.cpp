@@ -122,12 +122,33 @@ WEFT_CHILD(destroy_in_use) {
     l.reset();
   });
 }
+WEFT_CHILD(destroy_a_mutex_in_use) {
+  return weft::run([&] {
+    auto m = std::make_unique<weft::mutex>();
+    m->lock();
+    weft::go([p = m.get()] { p->lock(); });
+    weft::this_goroutine::sleep_for(10ms);
+    m.reset();
+  });
+}
+WEFT_CHILD(destroy_a_wait_group_in_use) {
+  return weft::run([&] {
+    auto g = std::make_unique<weft::wait_group>();
+    g->add();
+    weft::go([p = g.get()] { p->wait(); });
+    weft::this_goroutine::sleep_for(10ms);
+    g.reset();
+  });
+}
 namespace {
 weft::latch left_behind(1);
+weft::mutex kept;
 }
 WEFT_CHILD(leave_waiters_behind) {
   return weft::run([] {
+    kept.lock();
     weft::go([] { left_behind.wait(); });
+    weft::go([] { kept.lock(); });
     weft::this_goroutine::sleep_for(10ms);
     return 3;
   });
@@ -135,6 +156,8 @@ WEFT_CHILD(leave_waiters_behind) {
 // A wait list in memory that is gone is a crash in somebody else's code, an hour later.
 TEST(destruction, of_what_somebody_waits_on_ends_the_process) {
   expect_fatal("destroy_in_use", "sync: destroyed while somebody waits: weft::latch");
+  expect_fatal("destroy_a_mutex_in_use", "sync: destroyed while somebody waits: weft::mutex");
+  expect_fatal("destroy_a_wait_group_in_use", "sync: destroyed while somebody waits: weft::wait_group");
   EXPECT_TRUE(ended_with(child("leave_waiters_behind"), 3)) << "static ones end after run(), when nobody waits any more";
 }
 

@@ -1,9 +1,9 @@
 // detail/waiters.hpp: what most primitives are made of: a list of those that wait, under a small lock.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include <weft/detail/atomic.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/detail/wait_list.hpp>
 
@@ -17,7 +17,7 @@ WEFT_API WEFT_COLD void destroyed_in_use(const char* what) noexcept;
 WEFT_API void end_of_vain_wait();
 
 struct waiters_core {
-  std::atomic<std::uint32_t> lock{0};
+  atomic<std::uint32_t> lock{0};
   wait_list list;  // guarded by lock
 };
 
