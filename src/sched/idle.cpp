@@ -209,17 +209,16 @@ void startm(p* pp, bool spinning) noexcept {
       WEFT_INVARIANT(!mp->spinning && mp->next_p == nullptr, "startm: M is not idle");
       mp->spinning = spinning;
       mp->next_p = pp;
+    } else if (sched.m_count.load(std::memory_order_relaxed) >= sched.soft_ms && !spinning) {
+      // Enough threads: the P waits for the next that is free, or for sysmon's patience to end. In the same turn of the lock as the look
+      // for an idle M: one that comes to rest now sees the P. In a world that stops nobody looks there.
+      if (sched.stopping.load(std::memory_order_relaxed)) return p_stopped_locked(pp);
+      pp->link = sched.waiting_ps;
+      sched.waiting_ps = pp;
+      return;
     }
   }
   if (mp) return mp->parked.wake();
-  if (sched.m_count.load(std::memory_order_relaxed) >= sched.soft_ms && !spinning) {
-    // Enough threads: the P waits for the next that is free, or for sysmon's patience to end.
-    lock_guard hold(sched.lock);
-    if (sched.stopping.load(std::memory_order_relaxed)) return p_stopped_locked(pp);
-    pp->link = sched.waiting_ps;
-    sched.waiting_ps = pp;
-    return;
-  }
   newm(pp, spinning);
 }
 
