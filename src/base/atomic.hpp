@@ -22,13 +22,11 @@ inline void bump(atomic<T>& counter, T by = 1) noexcept {
 }
 
 /// std::atomic_thread_fence(seq_cst).
-inline void full_fence() noexcept {
 #if WEFT_MODEL
-  model::full_fence();
+using model::full_fence;
 #else
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // [mo:own] who calls it says what it pairs with
+inline void full_fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }  // [mo:own] who calls it says what it pairs with
 #endif
-}
 
 inline void cpu_relax() noexcept {
 #if WEFT_MODEL

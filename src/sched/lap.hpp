@@ -115,6 +115,11 @@ void main_ended(m* mp) noexcept;
 void bind_thread(m* mp) noexcept;
 
 // sysmon.cpp
+/// One round of the monitor.
+struct monitored {
+  bool took_a_p = false, look_again_soon = false;
+};
+monitored monitor(std::int64_t now) noexcept;
 void start_sysmon() noexcept;
 /// It does nothing from here on until start_sysmon().
 void rest_sysmon() noexcept;

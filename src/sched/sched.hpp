@@ -73,6 +73,15 @@ struct alignas(64) p {
   atomic<state> status{state::idle};
   p* link = nullptr;
   int id = 0;
+
+  /// What the monitor saw here, and since when it has not changed. Its own.
+  struct sight {
+    const m* mp = nullptr;
+    std::uint64_t calls = 0, laps = 0;
+    std::uint32_t tick = 0;
+    std::int64_t calls_since = 0, laps_since = 0, tick_since = 0;
+    bool reported = false;
+  } seen;
 };
 
 /// The P that an M holds, or null. Changed by the M itself, inside weft, or by a taker while the M is outside (in_runtime.hpp).
@@ -199,6 +208,7 @@ struct scheduler {
   atomic<std::uint32_t> sysmon_signal{0};   // what it sleeps on
   atomic<bool> sysmon_deep{false};          // it sleeps until a P is taken from the idle list
   bool sysmon_rests = true;                 // between two runs; guarded by lock
+  std::int64_t patience_ended = 0;          // when it last made a thread for one of waiting_ps
   std::int64_t trace_every_ns = 0;          // WEFT_DEBUG=schedtrace
   bool trace_detail = false;
   std::int64_t report_slices_ns = 0;        // WEFT_DEBUG=longslice

@@ -23,22 +23,12 @@ namespace {
 constexpr std::int64_t shortest_ns = 20'000, longest_ns = 10'000'000;
 constexpr std::int64_t call_ns = 20'000, stale_poll_ns = 10'000'000;
 
-/// What was seen of a P, and since when it has not changed.
-struct seen_of_p {
-  const m* mp = nullptr;
-  std::uint64_t calls = 0, laps = 0;
-  std::uint32_t tick = 0;
-  std::int64_t calls_since = 0, laps_since = 0, tick_since = 0;
-  bool reported = false;
-};
-seen_of_p seen[max_procs];
-
 std::uint64_t laps_of(const p* pp) noexcept {
   return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
 }
 
 // For how long pp has made no lap: its goroutine has not been in the scheduler.
-std::int64_t since_last_lap(p* pp, seen_of_p& s, std::int64_t now) noexcept {
+std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
   if (const std::uint64_t laps = laps_of(pp); laps != s.laps) {
     s.laps = laps;
     s.laps_since = now;
@@ -49,7 +39,7 @@ std::int64_t since_last_lap(p* pp, seen_of_p& s, std::int64_t now) noexcept {
 
 // Its goroutine is in a call. True when the P was taken. From one that makes short calls in a loop it is taken after a slice, as
 // from one that computes: who looks sees it in a call nearly always, and each time in another one.
-bool retake_from_call(p* pp, m* mp, seen_of_p& s, std::int64_t now, bool& look_again_soon) noexcept {
+bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_again_soon) noexcept {
   const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
   if ((calls & 1) == 0) return false;
   const bool long_slice = since_last_lap(pp, s, now) >= slice_ns;
@@ -87,7 +77,7 @@ void ask_to_give_way(p* pp, m* mp) noexcept {
 }
 
 // One that computes: asked to yield after its slice; and when it does not, and others wait, it goes on without the P.
-bool retake_from_hog(p* pp, m* mp, seen_of_p& s, std::int64_t now) noexcept {
+bool retake_from_hog(p* pp, m* mp, p::sight& s, std::int64_t now) noexcept {
   if (const std::uint32_t tick = pp->tick.load(std::memory_order_relaxed); tick != s.tick) {
     s.tick = tick;
     s.tick_since = now;
@@ -134,9 +124,9 @@ bool look_at_ps(std::int64_t now, bool& look_again_soon) noexcept {
     if (!pp || pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
     m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
     if (!mp) continue;
-    if (seen[i].mp != mp) seen[i] = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
-    if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, seen[i], now, look_again_soon);  // [mo:calls]
-    else took |= retake_from_hog(pp, mp, seen[i], now);
+    if (pp->seen.mp != mp) pp->seen = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
+    if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, pp->seen, now, look_again_soon);  // [mo:calls]
+    else took |= retake_from_hog(pp, mp, pp->seen, now);
   }
   return took;
 }
@@ -161,15 +151,14 @@ void start_thread_with_signals(m* mp) noexcept {
 
 // Threads that others asked for, and one more for Ps that wait because there are so many.
 void make_threads(std::int64_t now) noexcept {
-  static std::int64_t last = 0;
   m* wanted;
   p* waiting = nullptr;
   {
     lock_guard hold(sched.lock);
     wanted = sched.new_ms;
     sched.new_ms = nullptr;
-    if (sched.waiting_ps && now - last > slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
-      last = now;
+    if (sched.waiting_ps && now - sched.patience_ended > slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
+      sched.patience_ended = now;
       waiting = sched.waiting_ps;
       sched.waiting_ps = waiting->link;
       waiting->link = nullptr;
@@ -263,27 +252,32 @@ void* sysmon(void*) {
   for (int quiet = 0;;) {
     if (!sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed)) rest();
     const std::int64_t now = os::now_ns();
-    make_threads(now);
-    look_at_poller(now);
-    bool look_again_soon = false;
-    const bool busy = look_at_ps(now, look_again_soon);
-    see_to_idle_ps(now);
-    follow_procs(now);
-    print_trace(now);
+    const monitored found = monitor(now);
     note_waits(now, 1);
-    quiet = busy ? 0 : quiet + 1;
+    quiet = found.took_a_p ? 0 : quiet + 1;
     if (quiet == 0) delay = shortest_ns;
     else if (quiet > 50) delay = std::min(delay * 2, longest_ns);
     if (delay == longest_ns && sleep_deeply()) {
       quiet = 0;
       delay = shortest_ns;
     }
-    sleep(look_again_soon ? shortest_ns : delay);
+    sleep(found.look_again_soon ? shortest_ns : delay);
   }
   return nullptr;
 }
 
 }  // namespace
+
+monitored monitor(std::int64_t now) noexcept {
+  monitored found;
+  make_threads(now);
+  look_at_poller(now);
+  found.took_a_p = look_at_ps(now, found.look_again_soon);
+  see_to_idle_ps(now);
+  follow_procs(now);
+  print_trace(now);
+  return found;
+}
 
 void wake_sysmon() noexcept {
   // [mo:sysmon] release: what it is to do was stored before.

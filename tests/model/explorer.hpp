@@ -30,6 +30,7 @@ struct bounds {
 /// What a mutant breaks.
 struct mutation {
   const char* weaken = nullptr;  // in functions whose name contains it, all orders are relaxed
+  const char* late = nullptr;    // in functions whose name contains it, a count goes down only after the next release: of a lock, say
   bool no_barrier = false;       // the barrier on all threads does nothing
   bool no_fence = false;         // full_fence() does nothing
   int knob = 0;                  // for the model: see knob()

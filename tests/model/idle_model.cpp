@@ -56,15 +56,15 @@ void foreign_work() {
   atomic<int> ran{0};
   model::name(ran, "ran");
   g* work = w.goroutine([&] { ran.store(1, std::memory_order_release); });
-  work->status.store(g_status::waiting, std::memory_order_relaxed);
   w.start(0);
-  on_thread([&] { ready(work); });
+  on_thread([&] { put_global(work); });
   settle(second);
   MODEL_CHECK(ran.load(std::memory_order_relaxed) == 1);
 }
 MODEL_OF(idle, work_from_a_foreign_thread_is_found, foreign_work, 3, 1)
 MODEL_OF(idle, work_from_a_foreign_thread_without_membarrier, no_membarrier<&foreign_work>, 3, 1)
 MUTANT_OF(idle, work_from_a_foreign_thread_is_stranded_with_a_relaxed_lock, foreign_work, .weaken = "lock_word")
+MUTANT_OF(idle, work_from_a_foreign_thread_is_stranded_if_one_leaves_the_search_after_the_lock, foreign_work, .late = "go_idle")
 
 // Two that submit at once wake one searcher, and that one wakes the next: all of it is run, by as many as there are.
 void two_submit() {

@@ -74,6 +74,8 @@ error_text& error_text::operator<<(std::uint64_t n) noexcept { return said += st
 error_text& error_text::operator<<(std::int64_t n) noexcept { return said += std::to_string(n), *this; }
 error_text& error_text::operator<<(const void*) noexcept { return *this; }
 void error_text::flush() noexcept { buffer_[used_ = 0] = 0; }
+atomic<bool> forked_child{false};
+void end_forked_child() noexcept { model::fail("a forked child"); }
 void begin_report() noexcept { said.clear(); }
 bool dying() noexcept { return false; }
 void rt_throw(std::string_view what) noexcept { model::fail("fatal error: " + std::string(what) + "\n" + said); }

@@ -1,6 +1,10 @@
 // Stopping the world (sched/stop.cpp), timers that change heaps (work/timers.cpp), and unstarted tasks (task/task.cpp): as shipped.
-#include <weft/async.hpp>
+#include <utility>
 
+#include <weft/async.hpp>
+#include <weft/blocking.hpp>
+
+#include "sched/in_runtime.hpp"
 #include "sched/upcalls.hpp"
 #include "world.hpp"
 
@@ -58,19 +62,68 @@ void two_stoppers() {
 }
 MODEL_OF(stop, two_stoppers_take_turns, two_stoppers, 2, 0, 60'000)
 
+constexpr int set_aside_unseen = 6;
+
+// blocking() as it must not be: the P is put with those that want a thread, by one that did not see the world being stopped.
+void give_up_unseen() {
+  m* mp = self()->mp;
+  enter_runtime(mp);
+  p* pp = mp->pp ? releasep(mp) : nullptr;
+  const bool stopping = sched.stopping.load(std::memory_order_relaxed);
+  lock_guard hold(sched.lock);
+  if (pp && stopping) p_stopped_locked(pp);
+  else if (pp) pp->link = std::exchange(sched.waiting_ps, pp);
+  leave_runtime(mp);
+}
+
+// Each P comes to rest once, wherever it is: with a goroutine that gives it up for a call, between two threads, or in want of one.
+void stop_and_hand_over(int soft_ms) {
+  world w(2);
+  sched.soft_ms = soft_ms;
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  g* stopper = w.goroutine([&] {
+    {
+      const stopped_world stopped;
+      MODEL_CHECK(sched.stop_wait == 0 && !sched.idle_ps && !sched.waiting_ps);
+      for (int i = 0; i < 2; i++) MODEL_CHECK(w.of(i)->status.load(std::memory_order_relaxed) == p::state::stopped);
+    }
+    ran.fetch_add(1, std::memory_order_relaxed);
+  });
+  g* other = w.goroutine([&] { ran.fetch_add(1, std::memory_order_relaxed); });
+  g* caller = w.goroutine([&] {
+    model::submit(other);
+    if (model::knob() == set_aside_unseen) give_up_unseen();
+    else blocking([] { model::system_call(); });
+    ran.fetch_add(1, std::memory_order_relaxed);
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(stopper));
+  MODEL_CHECK(w.of(1)->queue.try_put(caller));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 3);
+  MODEL_CHECK(!sched.waiting_ps && sched.idle_p_count.load(std::memory_order_relaxed) == 2);
+}
+void stop_and_hand_over() { stop_and_hand_over(512); }
+void stop_and_want_threads() { stop_and_hand_over(2); }
+MODEL_OF(stop, each_p_is_counted_once_as_ps_change_hands, stop_and_hand_over, 2, 0, 40'000)
+MUTANT_OF(stop, a_p_is_not_counted_if_set_aside_unseen, stop_and_hand_over, .knob = set_aside_unseen)
+MODEL_OF(stop, each_p_is_counted_once_for_want_of_threads, stop_and_want_threads, 2, 0, 40'000)
+
 // A timer fires once or is removed once, whoever comes first, though it moves to another heap meanwhile.
 void timer_fires_or_is_removed() {
   world w(2);
   timer_heap& from = w.of(0)->timers;
   timer_heap& to = w.of(1)->timers;
   g* gp = w.goroutine([] {});
-  timer t;
+  heap_timer t;
   model::name(t.heap, "timer.heap");
   t.when = 5;
   t.arg = gp;
-  t.fire = [](timer* one, g_list& woken) noexcept { woken.push_back(static_cast<g*>(one->arg)); };
+  t.fire = [](heap_timer* one, due_list& due) noexcept { due.push_back(static_cast<g*>(one->arg)); };
   from.add(&t);
-  g_list woken, woken_later;
+  due_list woken, woken_later;
   bool removed = false;
   on_thread([&] { from.run(10, woken); });
   on_thread([&] { removed = timer_heap::remove(&t); });
@@ -89,18 +142,18 @@ void timer_in_a_frame() {
   world w(1);
   timer_heap& heap = w.of(0)->timers;
   g* gp = w.goroutine([] {});
-  alignas(timer) static char memory[sizeof(timer)];
-  auto* t = ::new (memory) timer;
+  alignas(heap_timer) static char memory[sizeof(heap_timer)];
+  auto* t = ::new (memory) heap_timer;
   model::name(t->heap, "timer.heap");
   t->when = 5;
   t->arg = gp;
-  t->fire = [](timer* one, g_list& woken) noexcept { woken.push_back(static_cast<g*>(one->arg)); };
+  t->fire = [](heap_timer* one, due_list& due) noexcept { due.push_back(static_cast<g*>(one->arg)); };
   heap.add(t);
-  g_list woken;
+  due_list woken;
   on_thread([&] { heap.run(10, woken); });
   on_thread([t] {
     if (model::knob() != without_removal) timer_heap::remove(t);
-    t->~timer();
+    t->~heap_timer();
   });
   join();
 }

@@ -7,9 +7,17 @@
 
 #include <sys/epoll.h>
 
+#include "os/futex.hpp"
+#include "sched/in_runtime.hpp"
+#include "sched/lockcheck.hpp"
 #include "sched/park.hpp"
 #include "machine.hpp"
+#include "os/signals.hpp"
+#include "sched/procs.hpp"
 #include "sched/report.hpp"
+#include "sched/traceback.hpp"
+#include "sync/chan.hpp"
+#include "task/task.hpp"
 #include "work/netpoll.hpp"
 
 namespace weft {
@@ -64,6 +72,18 @@ void bind_thread(m* mp) noexcept {
 void main_ended(m*) noexcept {}
 void use_signal_stack(m*) noexcept {}
 void drop_signal_stack(m*) noexcept {}
+void follow_procs(std::int64_t) noexcept {}
+void start_lockcheck(lockcheck) noexcept {}
+void look_for_locks(const g*) noexcept {}
+void note_waiting(std::int64_t) noexcept {}
+int os::signal_threads() noexcept { return 0; }
+
+// No model has a channel with a clock, or a task group.
+namespace detail {
+chan_status take_tick_locked(chan_core*, void*) noexcept { model::fail("a tick"); }
+bool is_due(const chan_core*) noexcept { model::fail("a tick"); }
+void finish_child(task_base*) noexcept { model::fail("a child of a task group"); }
+}  // namespace detail
 
 extern "C" {
 // The mutant of go_idle(): its barrier is left out, a thief's is there.
@@ -73,6 +93,8 @@ void __wrap__ZN4weft22barrier_on_all_threadsEv() {
   std::memcpy(&announced, &thieves.count, sizeof announced);
   if (model::knob() != model::no_barrier_in_go_idle || announced != 0) __real__ZN4weft22barrier_on_all_threadsEv();
 }
+// The pool would remember stacks that are static here.
+void __wrap__ZN4weft11stacks_giveEhPKPcj(std::uint8_t, char* const*, std::uint32_t) {}
 void* __wrap_aligned_alloc(std::size_t align, std::size_t size) {
   arena_used = (arena_used + align - 1) & ~(align - 1);
   void* at = arena + arena_used;
@@ -170,6 +192,23 @@ void world::start_idle() {
     stopm(mp);
     schedule(mp);
   });
+}
+
+void world::start_monitor() {
+  name(sched.sysmon_signal, "sched.sysmon_signal");
+  on_thread([] {
+    for (;;) {
+      while (sched.sysmon_signal.exchange(0, std::memory_order_acquire) == 0) os::futex_wait(sched.sysmon_signal, 0);
+      static_cast<void>(monitor(now()));
+    }
+  });
+}
+
+void submit(g* gp) {
+  m* mp = self()->mp;
+  const in_runtime inside(mp);
+  put_next(mp->pp, gp);
+  wakep();
 }
 
 }  // namespace model

@@ -26,9 +26,14 @@ struct world {
   void start(int i);
   /// An M that sleeps, as after stopm().
   void start_idle();
+  /// The monitor, which looks when it is woken, and at no other time.
+  void start_monitor();
 
  private:
   int made_ = 0;
 };
+
+/// From a goroutine: gp is runnable from here on.
+void submit(g* gp);
 
 }  // namespace weft::model
