@@ -24,10 +24,10 @@ void wait_for_taker(m* mp) noexcept {
   }
 }
 
-bool take_p_locked(p* pp) noexcept {
-  if (thieves.no_membarrier) return false;
+m* take_p_locked(p* pp) noexcept {
+  if (thieves.no_membarrier) return nullptr;
   m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
-  if (!mp || mp->in_rt.load(std::memory_order_relaxed)) return false;  // a guess that saves the barrier
+  if (!mp || mp->in_rt.load(std::memory_order_relaxed)) return nullptr;  // a guess that saves the barrier
   const bool was = mp->taking.load(std::memory_order_relaxed);
   mp->taking.store(true, std::memory_order_seq_cst);  // [mo:taking]
   barrier_on_all_threads();
@@ -39,7 +39,7 @@ bool take_p_locked(p* pp) noexcept {
     pp->status.store(p::state::idle, std::memory_order_relaxed);
   }
   mp->taking.store(was, std::memory_order_release);  // [mo:taking] pairs with the acquire in enter_runtime()
-  return taken;
+  return taken ? mp : nullptr;
 }
 
 bool has_work(p* pp) noexcept { return !pp->queue.empty() || !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }

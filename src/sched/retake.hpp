@@ -6,9 +6,9 @@
 
 namespace weft {
 
-/// Takes pp away from the M that holds it, if that is in user code: false when it is not, or holds it no more. The P is then
-/// nobody's, and the caller hands it over. Under sched.lock.
-[[nodiscard]] bool take_p_locked(p* pp) noexcept;
+/// Takes pp away from the M that holds it, which it returns, if that is in user code: null when it is not, or holds it no more, or where
+/// there is no membarrier. The P is then nobody's, and the caller hands it over. Under sched.lock.
+[[nodiscard]] m* take_p_locked(p* pp) noexcept;
 /// Gives a P that is nobody's to a thread, if there is something to do; else it is idle.
 void handoffp(p* pp) noexcept;
 /// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.

@@ -89,9 +89,9 @@ void take_ps_of_users() noexcept {
   for (int i = 0; i < n; i++) {
     lock_guard hold(sched.lock);
     p* pp = sched.ps[i].load(std::memory_order_relaxed);
-    if (pp->status.load(std::memory_order_relaxed) != p::state::running || thieves.no_membarrier) continue;
-    m* mp = pp->mp.load(std::memory_order_relaxed);
-    if (!take_p_locked(pp)) continue;
+    if (pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
+    m* mp = take_p_locked(pp);
+    if (!mp) continue;
     if ((mp->calls.load(std::memory_order_relaxed) & 1) == 0) {
       mp->displaced = true;
       sched.displaced.fetch_add(1, std::memory_order_relaxed);

@@ -96,8 +96,10 @@ bool retake_from_hog(p* pp, m* mp, p::sight& s, std::int64_t now) noexcept {
   if (sched.displaced.load(std::memory_order_relaxed) >= most_displaced()) return false;
   {
     lock_guard hold(sched.lock);
-    if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp || laps_of(pp) != s.laps || !take_p_locked(pp)) return false;
-    mp->displaced = true;
+    if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp || laps_of(pp) != s.laps) return false;
+    m* from = take_p_locked(pp);
+    if (!from) return false;
+    from->displaced = true;
     sched.displaced.fetch_add(1, std::memory_order_relaxed);
     bump(pp->count.displaced);
   }
