@@ -62,7 +62,7 @@ void enter_and_take() {
     bool taken;
     {
       lock_guard hold(sched.lock);
-      taken = model::knob() == cleared_too_early ? take_and_clear_too_early(pp) : take_p_locked(pp);
+      taken = model::knob() == cleared_too_early ? take_and_clear_too_early(pp) : take_p_locked(pp) == holder;
     }
     if (!taken) return;
     acquirep(taker, pp);

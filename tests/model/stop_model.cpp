@@ -41,7 +41,7 @@ void stop_and_start() {
   settle(second);
   MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
 }
-MODEL_OF(stop, nobody_runs_while_the_world_is_stopped, stop_and_start, 2, 0, 60'000)
+MODEL_OF(stop, nobody_runs_while_the_world_is_stopped, stop_and_start, 2, 1, 40'000, 6'000)
 
 // Two want to stop it at once.
 void two_stoppers() {
@@ -60,7 +60,7 @@ void two_stoppers() {
   settle(second);
   MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
 }
-MODEL_OF(stop, two_stoppers_take_turns, two_stoppers, 2, 0, 60'000)
+MODEL_OF(stop, two_stoppers_take_turns, two_stoppers, 2, 1, 40'000, 6'000)
 
 constexpr int set_aside_unseen = 6;
 
@@ -107,9 +107,9 @@ void stop_and_hand_over(int soft_ms) {
 }
 void stop_and_hand_over() { stop_and_hand_over(512); }
 void stop_and_want_threads() { stop_and_hand_over(2); }
-MODEL_OF(stop, each_p_is_counted_once_as_ps_change_hands, stop_and_hand_over, 2, 0, 40'000)
+MODEL_OF(stop, each_p_is_counted_once_as_ps_change_hands, stop_and_hand_over, 2, 1, 30'000, 4'000)
 MUTANT_OF(stop, a_p_is_not_counted_if_set_aside_unseen, stop_and_hand_over, .knob = set_aside_unseen)
-MODEL_OF(stop, each_p_is_counted_once_for_want_of_threads, stop_and_want_threads, 2, 0, 40'000)
+MODEL_OF(stop, each_p_is_counted_once_for_want_of_threads, stop_and_want_threads, 2, 1, 30'000, 4'000)
 
 // A timer fires once or is removed once, whoever comes first, though it moves to another heap meanwhile.
 void timer_fires_or_is_removed() {
