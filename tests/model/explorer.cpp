@@ -893,7 +893,7 @@ int run_models(int argc, char** argv) {
     const double from = seconds();
     outcome r = search(t, limits);
     const std::uint64_t walks = std::max(a.random, limits.walks);
-    if (!r.failed && !t.mutant && walks) {
+    if (!r.failed && walks) {
       const outcome walked = wander(t, a.seed, walks);
       r.failed = walked.failed;
       r.executions += walked.executions;

@@ -96,7 +96,7 @@ void at_start(void (*f)());
 #define MUTANT_OF(suite, name, body, ...)                                                                              \
   static void mutant_##suite##_##name() { body(); }                                                                    \
   static const ::weft::model::registration register_mutant_##suite##_##name(                                           \
-      {#suite, #name, &mutant_##suite##_##name, ::weft::model::bounds{}, true, ::weft::model::mutation{__VA_ARGS__}});
+      {#suite, #name, &mutant_##suite##_##name, ::weft::model::bounds{.executions = 50'000, .walks = 100'000}, true, ::weft::model::mutation{__VA_ARGS__}});
 
 /// A plain variable of the model: a race on it is a failure.
 class plain_state {
