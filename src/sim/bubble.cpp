@@ -52,7 +52,7 @@ void start_main(weft::bubble* b, main_function& main) {
 // What is due at the same moment comes in any order: a test that needs one is wrong.
 void fire_due(weft::bubble* b) {
   struct one {
-    g* gp;
+    runnable* gp;
     due_list::function f;
   };
   std::vector<one> all;
@@ -61,7 +61,7 @@ void fire_due(weft::bubble* b) {
     b->timers.run(b->now.load(std::memory_order_relaxed), due);
     more = due.full();
     for (std::uint32_t i = 0; i < due.started; i++) all.push_back({nullptr, due.functions[i]});
-    while (g* gp = due.pop_front()) all.push_back({gp, {}});
+    while (runnable* gp = due.pop_front()) all.push_back({gp, {}});
   }
   for (std::size_t n = all.size(); n > 0; n--) {
     std::swap(all[n - 1], all[self()->mp->random.below(static_cast<std::uint32_t>(n))]);
