@@ -75,7 +75,7 @@ class barrier {
   }
   template <class Clock, class Duration>
   [[nodiscard]] bool wait_until(const arrival_token& token, std::chrono::time_point<Clock, Duration> t) {
-    for (auto now = Clock::now(); now < t; now = Clock::now()) {
+    for (auto now = detail::now_on<Clock>(); now < t; now = detail::now_on<Clock>()) {
       if (wait_for(token, t - now)) return true;
     }
     return wait_for(token, std::chrono::nanoseconds(0));

@@ -55,8 +55,8 @@ class condition_variable {
   /// Until t, on t's own clock.
   template <class Lock, class Clock, class Duration>
   cv_status wait_until(Lock& lock, std::chrono::time_point<Clock, Duration> t) {
-    while (wait_for(lock, t - Clock::now()) == cv_status::timeout) {
-      if (Clock::now() >= t) return cv_status::timeout;
+    while (wait_for(lock, t - detail::now_on<Clock>()) == cv_status::timeout) {
+      if (detail::now_on<Clock>() >= t) return cv_status::timeout;
     }
     return cv_status::no_timeout;
   }

@@ -37,7 +37,7 @@ class latch {
   }
   template <class Clock, class Duration>
   [[nodiscard]] bool wait_until(std::chrono::time_point<Clock, Duration> t) const {
-    for (auto now = Clock::now(); now < t; now = Clock::now()) {
+    for (auto now = detail::now_on<Clock>(); now < t; now = detail::now_on<Clock>()) {
       if (wait_for(t - now)) return true;
     }
     return try_wait();

@@ -52,8 +52,8 @@ class mutex {
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> t) {
     do {
-      if (try_lock_for(t - Clock::now())) return true;
-    } while (Clock::now() < t);  // a clock that was set meanwhile
+      if (try_lock_for(t - detail::now_on<Clock>())) return true;
+    } while (detail::now_on<Clock>() < t);  // a clock that was set meanwhile
     return false;
   }
   /// Locks, unless ctx is done before; then its error. Not at all when ctx is done already.    Parks: yes.    Threads: any.

@@ -37,7 +37,7 @@ class semaphore {
   }
   template <class Clock, class Duration>
   [[nodiscard]] bool try_acquire_until(std::chrono::time_point<Clock, Duration> t, std::ptrdiff_t n = 1) {
-    for (auto now = Clock::now(); now < t; now = Clock::now()) {
+    for (auto now = detail::now_on<Clock>(); now < t; now = detail::now_on<Clock>()) {
       if (try_acquire_for(t - now, n)) return true;
     }
     return try_acquire(n);

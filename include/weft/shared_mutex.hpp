@@ -43,7 +43,7 @@ class shared_mutex {
   }
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> t) {
-    for (auto now = Clock::now(); now < t; now = Clock::now()) {
+    for (auto now = detail::now_on<Clock>(); now < t; now = detail::now_on<Clock>()) {
       if (try_lock_for(t - now)) return true;
     }
     return try_lock();
@@ -70,7 +70,7 @@ class shared_mutex {
   }
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_shared_until(std::chrono::time_point<Clock, Duration> t) {
-    for (auto now = Clock::now(); now < t; now = Clock::now()) {
+    for (auto now = detail::now_on<Clock>(); now < t; now = detail::now_on<Clock>()) {
       if (try_lock_shared_for(t - now)) return true;
     }
     return try_lock_shared();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <weft/detail/config.hpp>
 #include <weft/detail/context_wait.hpp>
@@ -24,6 +25,17 @@ constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
 WEFT_API void sleep_ns(std::int64_t ns);
 WEFT_API bool sleep_within(const wait_limit& limit);  // false: cancelled
 WEFT_API std::int64_t deadline_after_ns(std::int64_t ns) noexcept;  // now + ns, saturated: INT64_MAX is "never"
+
+/// The time in the calling goroutine's bubble (test/bubble.hpp), ns since 1970; below 0 outside of one.
+WEFT_API std::int64_t bubble_ns() noexcept;
+/// Clock::now(); in a bubble the system's clocks show its time.
+template <class Clock>
+typename Clock::time_point now_on() {
+  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock> || std::is_same_v<Clock, std::chrono::system_clock>) {
+    if (const std::int64_t ns = bubble_ns(); ns >= 0) return typename Clock::time_point(std::chrono::duration_cast<typename Clock::duration>(std::chrono::nanoseconds(ns)));
+  }
+  return Clock::now();
+}
 
 // yield() in three parts, so that the switch itself lies in the caller's code: see detail/gogo.hpp.
 struct context_switch {
@@ -79,7 +91,7 @@ result<void> sleep_for(std::chrono::duration<Rep, Period> d, const context& ctx)
 /// Waits until t, on t's own clock (a clock that is set meanwhile is looked at again).
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> t) {
-  for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
+  for (auto now = detail::now_on<Clock>(); now < t; now = detail::now_on<Clock>()) sleep_for(t - now);
 }
 
 /// From here on the goroutine stays on this thread, and the thread runs no other; until unlock_thread() has been called as often. If it

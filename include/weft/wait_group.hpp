@@ -48,8 +48,8 @@ class wait_group {
   template <class Clock, class Duration>
   [[nodiscard]] bool wait_until(std::chrono::time_point<Clock, Duration> t) {
     do {
-      if (wait_for(t - Clock::now())) return true;
-    } while (Clock::now() < t);  // a clock that was set meanwhile
+      if (wait_for(t - detail::now_on<Clock>())) return true;
+    } while (detail::now_on<Clock>() < t);  // a clock that was set meanwhile
     return false;
   }
   /// Waits until the count is 0, unless ctx is done before; then its error. Not at all when ctx is done already.
@@ -90,10 +90,12 @@ class wait_group {
   /// Counts the caller as one that waits for the semaphore, unless the count is 0; and looks for misuse afterwards.
   [[nodiscard]] WEFT_API bool begin_wait() noexcept;
   WEFT_API void end_wait();
+  void check_bubble();
   WEFT_API detail::wait_end wait_within(const detail::wait_limit& limit);  // a deadline of 0: only looks
 
   detail::atomic<std::uint64_t> state_{0};  // the count in the upper 32 bits, who waits in the lower
   detail::semaphore_core sema_;
+  detail::atomic<std::uint32_t> bubble_{0};  // where the first add() was (test/bubble.hpp)
 };
 
 }  // namespace weft

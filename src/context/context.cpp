@@ -8,7 +8,7 @@
 #include <weft/detail/context_wait.hpp>
 
 #include "context/node.hpp"
-#include "os/clock.hpp"
+#include "sched/bubble.hpp"
 #include "sched/lap.hpp"
 
 namespace weft {
@@ -147,7 +147,7 @@ context_ref context_until(const context& parent, std::int64_t when, const cancel
   n->deadline = when;
   n->timed = true;
   n->attach();
-  if (when <= os::now_ns()) n->end(errc::deadline_exceeded, why.get());
+  if (when <= time_here()) n->end(errc::deadline_exceeded, why.get());
   else n->start_timer(why.get());
   return own;
 }

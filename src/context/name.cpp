@@ -10,7 +10,7 @@
 #include <string>
 
 #include "context/node.hpp"
-#include "os/clock.hpp"
+#include "sched/bubble.hpp"
 
 namespace weft {
 
@@ -30,7 +30,8 @@ std::string duration_text(std::int64_t ns) {
 
 // The time of day at which the monotonic clock will show `when`.
 std::string time_text(std::int64_t when, std::int64_t now) {
-  const auto day = std::chrono::system_clock::now() + std::chrono::nanoseconds(when - now);
+  const auto today = bubble_here() ? std::chrono::system_clock::time_point(std::chrono::nanoseconds(now)) : std::chrono::system_clock::now();
+  const auto day = today + std::chrono::nanoseconds(when - now);
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(day.time_since_epoch()).count();
   const auto seconds = static_cast<std::time_t>(micros / 1'000'000);
   std::tm utc{};
@@ -52,7 +53,7 @@ std::string suffix(const detail::context_node* n) {
     case kind::cancel: break;
   }
   if (!static_cast<const detail::cancel_node*>(n)->timed) return ".WithCancel";
-  const std::int64_t now = os::now_ns();
+  const std::int64_t now = time_here();
   return ".WithDeadline(" + time_text(n->deadline, now) + " [" + duration_text(n->deadline - now) + "])";
 }
 

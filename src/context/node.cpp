@@ -6,7 +6,9 @@
 #include <weft/go.hpp>
 #include <weft/select.hpp>
 
+#include "sched/bubble.hpp"
 #include "sched/lap.hpp"
+#include "sync/chan.hpp"
 
 namespace weft::detail {
 
@@ -69,6 +71,7 @@ void cancelled_list::finish() noexcept {
 cancel_node::cancel_node(context_node* p) noexcept : context_node(kind::cancel, p) {
   canceller = this;
   custom = nullptr;
+  core.bubble = bubble_id_here();
 }
 
 // Its children hold it, so what is hooked still is functions that will never run.
@@ -168,6 +171,7 @@ chan_ref cancel_node::done_channel() {
     const std::lock_guard hold(mutex);
     if (!channel.get()) {
       channel = chan_ref(chan_make(0, 0, nullptr));
+      channel.get()->bubble = core.bubble;  // whoever asks first
       if (now.load(std::memory_order_relaxed) != state::live) chan_close(channel.get());
       has_channel.store(true, std::memory_order_release);  // [mo:context.channel]
     }

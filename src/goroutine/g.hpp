@@ -18,6 +18,7 @@ namespace weft {
 
 struct m;
 struct sudog;
+struct bubble;
 namespace detail {
 struct local_node;
 }
@@ -49,8 +50,10 @@ enum g_flags : std::uint16_t {
   g_must_exit = 128,     // the world is unwound and it is this one's turn: its public operation is to unwind (sched/unwind_all.cpp)
   g_claimable = 256,     // waits in park_until(): who wins `claimed` may wake it
   g_in_call = 512,       // in a call that may block (sched/syscall.cpp)
+  g_bubbled = 2048,      // belongs to a bubble (sched/bubble.hpp)
+  g_from_outside = 4096,  // and waits for what may come from outside of it
   g_coroutine = runnable::coroutine,  // not a goroutine: a coroutine, which one of a P's carriers runs (sched/carrier.hpp)
-  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call,  // what a short lap does not know how to switch
+  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call | g_bubbled,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh | g_coroutine,
 };
 
@@ -75,6 +78,7 @@ struct alignas(64) g : runnable {
   const char* name = nullptr;
   std::uint64_t* identity = nullptr;  // the id of the task that runs on this stack for now, made when asked for; null: its own
   std::uint32_t locks_of_thread = 0;   // lock_thread() less unlock_thread()
+  bubble* its_bubble = nullptr;        // with g_bubbled
   detail::local_node* locals = nullptr;  // its values of weft::local, newest first; null again when it ends
   atomic<std::int64_t> waiting_since{0};  // with g_wait_noted: when note_waiting() saw it first
   heap_timer sleep_timer;

@@ -28,6 +28,8 @@ enum class wait_reason : std::uint8_t {
   sequence,
   stopped,
   rest,
+  synctest_run,
+  synctest_wait,
 };
 
 inline std::string_view to_string(wait_reason r) noexcept {
@@ -53,6 +55,8 @@ inline std::string_view to_string(wait_reason r) noexcept {
     case wait_reason::sequence: return "sequence";
     case wait_reason::stopped: return "stopped";
     case wait_reason::rest: return "";  // not shown: a carrier of coroutines that has none
+    case wait_reason::synctest_run: return "synctest.Run";
+    case wait_reason::synctest_wait: return "synctest.Wait";
   }
   return "?";
 }

@@ -1,5 +1,6 @@
 // sched/execute.cpp: runs a goroutine: the switch from g0 to its stack, and the landing when somebody switches back.
 // In between any number of short laps may have gone by, so who comes back need not be who was sent.
+#include "sched/bubble.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 
@@ -29,11 +30,16 @@ void execute(m* mp, g* gp, slice s) noexcept {
     arch::gogo(&mp->g0_sp, gp->sp, commit, from);
     sanitizers::arrive(mp->g0_sanitizer, nullptr);
     if (from->flags & g_in_call) end_call(mp, from);  // it waits within: the call is over as far as we are concerned
-    if (from->flags & g_fp_environment) {  // such a one never leaves by a short lap, so this thread's own are in mp->fp
-      from->fp = arch::save_fp();
-      arch::load_fp(mp->fp);
+    bubble* left = nullptr;
+    if (__builtin_expect((from->flags & (g_fp_environment | g_bubbled)) != 0, 0)) {
+      if (from->flags & g_fp_environment) {  // such a one never leaves by a short lap, so this thread's own are in mp->fp
+        from->fp = arch::save_fp();
+        arch::load_fp(mp->fp);
+      }
+      if (from->flags & g_bubbled) left = parking_in_bubble(from);
     }
     const bool committed = commit(from);
+    if (__builtin_expect(left != nullptr, 0)) parked_in_bubble(left, committed);
     WEFT_INVARIANT(self()->locks == 0, "schedule: holding locks", self()->locks);
     if (committed) return;
     if (!mp->pp) {  // called off, but its P is gone

@@ -2,6 +2,7 @@
 // the closure; it returns into weft_goexit, which asks weft_goexit1 where to go and leaves by a jump.
 #include <cxxabi.h>
 
+#include "sched/bubble.hpp"
 #include "sched/local.hpp"
 #include "sched/park.hpp"
 #include "sched/unwind.hpp"
@@ -15,6 +16,7 @@ bool commit_dead(g* gp) noexcept {
   m* mp = self()->mp;
   count_ended(mp->pp);
   if (gp->flags & g_locked) end_locked(mp, gp);
+  if (gp->flags & g_bubbled) leave_bubble(gp);
   if (gp->flags & g_main) {
     mp->main_ended = true;
     sched.ending.store(true, std::memory_order_relaxed);

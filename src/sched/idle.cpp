@@ -10,6 +10,7 @@
 // queues after its decrement of `spinning`. Both sides are store-then-load. The submitter is the frequent one, so it has only a
 // compiler barrier, and the searcher has barrier_on_all_threads() between the two (work/thieves.hpp): then at least one
 // of them sees the other.
+#include "sched/bubble.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 #include "work/netpoll.hpp"
@@ -291,6 +292,7 @@ void add_timer(heap_timer* t) noexcept {
   m* mp = self()->mp;
   const in_runtime inside(mp);
   const bool own = mp && mp->pp;
+  if (bubble* b = bubble_here()) return static_cast<void>(b->timers.add(t));
   const std::int64_t when = t->when;  // once it is queued, it may fire and be gone
   p* pp = own ? mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]
   if (pp) {

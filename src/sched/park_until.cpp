@@ -3,8 +3,8 @@
 
 #include "goroutine/sudog.hpp"
 #include "os/futex.hpp"
+#include "sched/bubble.hpp"
 #include "sched/call_c.hpp"
-#include "sched/retake.hpp"
 
 namespace weft {
 
@@ -61,7 +61,7 @@ bool commit_limited(g* gp) noexcept {
   if (done_core* d = lp->limit.done) {
     lock_word(d->lock);
     if (join_locked(*d, lp->on_done, gp)) {
-      if (timed) timers_here(self()->mp).add(&lp->t);
+      if (timed) timers_of(gp, self()->mp).add(&lp->t);
     } else {
       const bool won = claim(gp);
       WEFT_INVARIANT(won, "park_until: woken before it waits");
@@ -70,7 +70,7 @@ bool commit_limited(g* gp) noexcept {
     }
     unlock_word(d->lock);
   } else if (timed) {
-    timers_here(self()->mp).add(&lp->t);
+    timers_of(gp, self()->mp).add(&lp->t);
   }
   const bool committed = commit(gp);
   WEFT_INVARIANT(committed, "park_until: commit refused");
@@ -126,6 +126,7 @@ wait_end park_until(runnable* caller, commit_fn commit, void* arg, wait_reason w
   lp.t.when = limit.deadline;
   lp.t.fire = &fire;
   lp.t.arg = &lp;
+  const wait_on_bubble where(gp, limit.done ? limit.done->bubble : bubble_id_here());
   gp->flags |= g_claimable;
   park(&commit_limited, &lp, why);
   const bool is_end = !(gp->flags & g_claimable);  // of the world: unwind_all() took it

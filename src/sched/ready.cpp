@@ -1,5 +1,6 @@
 // sched/ready.cpp: waiting -> runnable. Who is made ready runs next on the waker's P, within its time slice, so a chain of
 // wake-ups stays on one processor, warm; an idle P, if there is one, starts to look for the rest.
+#include "sched/bubble.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
 
@@ -45,13 +46,16 @@ void put_next(p* pp, runnable* gp) noexcept {
 }
 
 void ready(runnable* gp) noexcept {
-  if (__builtin_expect((gp->flags & g_thread) != 0, 0)) {
-    // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
-    // a futex call on such an address is harmless.
-    auto& wakeup = static_cast<g*>(gp)->wakeup;
-    wakeup.store(1, std::memory_order_release);
-    os::futex_wake(wakeup);
-    return;
+  if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) != 0, 0)) {
+    if (gp->flags & g_thread) {
+      // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
+      // a futex call on such an address is harmless.
+      auto& wakeup = static_cast<g*>(gp)->wakeup;
+      wakeup.store(1, std::memory_order_release);
+      os::futex_wake(wakeup);
+      return;
+    }
+    readied_in_bubble(static_cast<g*>(gp));
   }
   // [mo:status] acquire, pairs with the release in park(): the context is complete.
   const g_status was = gp->status.load(std::memory_order_acquire);
@@ -70,7 +74,7 @@ void inject(g_list& list) noexcept {
   const std::uint32_t n = list.size;
   g_list now_runnable;
   while (runnable* gp = list.pop_front()) {
-    if (gp->flags & g_thread) {
+    if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) != 0, 0)) {
       ready(gp);
       continue;
     }

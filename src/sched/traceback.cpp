@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arch/unwind.hpp"
+#include "sched/bubble.hpp"
 #include "sched/lap.hpp"
 
 namespace weft {
@@ -103,6 +104,7 @@ struct collection {
   stack_trace t;
   std::int64_t now = os::now_ns();
   const g* skip = nullptr;
+  const bubble* only = nullptr;
   g* gp = nullptr;
 
   void keep(const g_portrait& g, bool whole) {
@@ -135,7 +137,7 @@ void read_all(collection& c) {
       [](g* gp, void* arg) {
         auto& all = *static_cast<collection*>(arg);
         const g_portrait g = portrait(gp, all.now);
-        if (gp == all.skip || status_text(g).empty()) return;
+        if (gp == all.skip || status_text(g).empty() || (all.only && g.in != all.only)) return;
         note_one(gp, all.now);
         all.t.count = all.t.left_out = 0;
         all.gp = gp;
@@ -200,6 +202,7 @@ g_portrait portrait(const g* gp, std::int64_t now) noexcept {
   p.why = gp->why();
   p.fresh = (gp->flags & g_fresh) != 0;
   p.locked = (gp->flags & g_locked) != 0;
+  p.in = bubble_of(gp);
   if (gp->wait.load(std::memory_order_relaxed) & g_wait_noted) p.waiting_ns = now - gp->waiting_since.load(std::memory_order_relaxed);
   return p;
 }
@@ -208,6 +211,7 @@ void print_goroutine(error_text& out, const g_portrait& g, const stack_trace& t,
   out << "goroutine " << g.id << " [" << status_text(g);
   if (g.status == g_status::waiting && g.waiting_ns >= minute_ns) out << ", " << g.waiting_ns / minute_ns << " minutes";
   if (g.locked) out << ", locked to thread";
+  if (g.in) out << ", synctest bubble " << g.in->id;
   out << "]:";
   if (g.name) out << " " << g.name;
   out << "\n";
@@ -264,8 +268,11 @@ void print_others(error_text& out, const g* skip, which_frames which) noexcept {
       &c);
 }
 
-void print_all(error_text& out) {
+void print_all(error_text& out) { print_bubble(out, nullptr); }
+
+void print_bubble(error_text& out, const bubble* b) {
   collection c;
+  c.only = b;
   const g* me = current_g();
   if (me) {
     trace_here(c.t);

@@ -33,6 +33,7 @@ struct g_portrait {
   wait_reason why;
   bool fresh;   // has not run yet
   bool locked;  // to a thread
+  const bubble* in;  // or null
 };
 [[nodiscard]] g_portrait portrait(const g* gp, std::int64_t now) noexcept;
 
@@ -59,6 +60,9 @@ void print_demangled(error_text& out, const char* symbol) noexcept;
 void print_others(error_text& out, const g* skip, which_frames which) noexcept;
 /// Every goroutine, the calling one first, in a process that lives on: it stops for as long as the registers are read. Allocates.
 void print_all(error_text& out);
+
+/// The same of one bubble alone; null: all.
+void print_bubble(error_text& out, const bubble* b);
 
 /// Looks at some goroutines and notes since when those that wait do so; for a caller that comes every few seconds. Bounded work.
 void note_waiting(std::int64_t now) noexcept;

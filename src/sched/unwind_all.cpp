@@ -7,6 +7,7 @@
 // by destructors, are held back: what they would find is not the world they know. One processor is enough, and keeps the order.
 // Some cannot be claimed: who waits for a mutex (it gets it when the holder is unwound), for a task, or in a destructor. When nobody has
 // ended for some time, those that are left stay as they are, as without the option, and are named.
+#include "sched/bubble.hpp"
 #include "sched/lap.hpp"
 #include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
@@ -126,6 +127,7 @@ class unwinder {
     } else if (gp->why() != wait_reason::io_wait || !poll_claim(gp)) {
       return false;
     }
+    if (gp->flags & g_bubbled) readied_in_bubble(gp);
     gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
     return true;
   }

@@ -7,7 +7,7 @@
 
 #include <weft/error.hpp>
 
-#include "os/clock.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
 #include "sched/unwind.hpp"
@@ -37,6 +37,11 @@ chan_status wait_for_ever(wait_reason why, const wait_limit& limit) {
   return ended_by(end);
 }
 
+[[gnu::noinline]] void park_elsewhere(g* gp, chan_core* c, wait_reason why) noexcept {
+  const wait_on_bubble where(gp, c->bubble);
+  park_anyone(gp, &commit_unlock, c, why);
+}
+
 struct chan_hold {
   chan_core* c;
   ~chan_hold() { chan_release(c); }
@@ -55,6 +60,7 @@ struct chan_hold {
     begin_contest(gp);
     chan_add_ref(c);  // who is not woken needs the channel, whatever becomes of its handles meanwhile
     const chan_hold hold{c};
+    const wait_on_bubble where(gp, c->bubble);
     push_back(list, &s);
     const wait_end end = park_until(gp, &commit_unlock, c, why, limit);
     if (end != wait_end::woken) {
@@ -66,14 +72,15 @@ struct chan_hold {
     }
   } else {
     push_back(list, &s);
-    if (__builtin_expect((gp->flags & g_thread) == 0, 1)) park(&commit_unlock, c, why);
-    else park_anyone(gp, &commit_unlock, c, why);
+    if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) == 0, 1)) park(&commit_unlock, c, why);
+    else park_elsewhere(gp, c, why);
   }
   return s.success ? chan_status::done : chan_status::closed;
 }
 
 [[gnu::always_inline]] inline chan_status send(chan_core* c, const void* element, const wait_limit& limit) {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_send_nil, limit);
+  if (__builtin_expect(c->bubble != 0, 0)) refuse_outsiders(c->bubble, "send on synctest channel");
   c->lock.lock();
   runnable* served;
   const chan_status now = send_locked(c, element, served);
@@ -92,7 +99,7 @@ struct chan_hold {
     if (end == chan_status::cancelled) return end;
     c->lock.lock();  // its time has come, or was changed
     const chan_status now = take_tick_locked(c, element);
-    if (now == chan_status::done || os::now_ns() >= limit.deadline) {
+    if (now == chan_status::done || time_here() >= limit.deadline) {
       c->lock.unlock();
       return now == chan_status::done ? now : chan_status::timed_out;
     }
@@ -101,6 +108,7 @@ struct chan_hold {
 
 [[gnu::always_inline]] inline chan_status recv(chan_core* c, void* element, const wait_limit& limit) {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(wait_reason::chan_receive_nil, limit);
+  if (__builtin_expect(c->bubble != 0, 0)) refuse_outsiders(c->bubble, "receive on synctest channel");
   c->lock.lock();
   runnable* served;
   const chan_status now = recv_locked(c, element, served);
@@ -133,6 +141,7 @@ chan_core* chan_make(std::size_t element_size, std::int64_t capacity, drop_fn dr
   c->element_size = static_cast<std::uint32_t>(element_size);
   c->capacity = static_cast<std::size_t>(capacity);
   c->drop = drop;
+  c->bubble = bubble_id_here();
   return c;
 }
 
@@ -156,6 +165,7 @@ chan_status chan_recv_until(chan_core* c, void* element, const wait_limit& limit
 
 void chan_close(chan_core* c) {
   if (!c) throw close_of_nil_channel();
+  refuse_outsiders(c->bubble, "close of synctest channel");
   c->lock.lock();
   if (c->closed) {
     c->lock.unlock();

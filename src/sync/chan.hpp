@@ -35,6 +35,7 @@ struct chan_core {
   drop_fn drop;
   chan_clock* clock = nullptr;  // a timer's channel
   atomic<std::uint32_t> refs{1};
+  std::uint32_t bubble = 0;   // where it was made (sched/bubble.hpp)
 
   char* slot(std::size_t i) noexcept { return reinterpret_cast<char*>(this + 1) + i * element_size; }
   void advance(std::size_t& at) const noexcept { at = at + 1 == capacity ? 0 : at + 1; }

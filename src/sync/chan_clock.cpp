@@ -8,6 +8,7 @@
 #include <new>
 
 #include "os/clock.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park.hpp"
 
 namespace weft::detail {
@@ -19,6 +20,7 @@ chan_core* chan_make_clock(std::int64_t when, std::int64_t period) {
   c->element_size = sizeof(std::chrono::steady_clock::time_point);
   c->capacity = 0;
   c->drop = nullptr;
+  c->bubble = bubble_id_here();
   c->clock = ::new (static_cast<void*>(c + 1)) chan_clock{when, period};
   return c;
 }
@@ -27,7 +29,7 @@ chan_status take_tick_locked(chan_core* c, void* element) noexcept {
   chan_clock& clock = *c->clock;
   const std::int64_t when = clock.when;
   if (when == never_due) return chan_status::would_block;
-  const std::int64_t now = os::now_ns();
+  const std::int64_t now = time_here();
   if (now < when) return chan_status::would_block;
   ::new (element) std::chrono::steady_clock::time_point(std::chrono::nanoseconds(when));
   // The next multiple that lies ahead: those that were missed are not made up for.
@@ -38,10 +40,11 @@ chan_status take_tick_locked(chan_core* c, void* element) noexcept {
 
 bool is_due(const chan_core* c) noexcept {
   const std::int64_t when = __atomic_load_n(&c->clock->when, __ATOMIC_RELAXED);
-  return when != never_due && when <= os::now_ns();
+  return when != never_due && when <= time_here();
 }
 
 bool chan_clock_set(chan_core* c, std::int64_t when, std::int64_t period) noexcept {
+  refuse_outsiders(c->bubble, when == never_due ? "stop of synctest timer" : "reset of synctest timer");
   g_list woken;  // those that wait look at the new time
   c->lock.lock();
   const bool was_set = c->clock->when != never_due;

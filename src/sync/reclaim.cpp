@@ -11,6 +11,7 @@
 #include <weft/detail/reclaim.hpp>
 
 #include "os/clock.hpp"
+#include "sched/bubble.hpp"
 #include "sync/thread_counts.hpp"
 #include "sync/waiting.hpp"
 #include "work/thieves.hpp"
@@ -86,6 +87,10 @@ bool grace_is_over(std::uint64_t number) noexcept {
 void wait_for_grace(std::uint64_t number) noexcept {
   waiters_core nobody_wakes;
   for (std::int64_t pause_ns = 2'000; !grace_is_over(number); pause_ns = pause_ns < 1'000'000 ? pause_ns * 2 : pause_ns) {
+    if (bubble_here()) {  // the readers do not need its time, and it should not pass for this
+      give_way();
+      continue;
+    }
     lock_word(nobody_wakes.lock);
     sudog me;
     static_cast<void>(wait_in(nobody_wakes, me, wait_reason::sleep, {.deadline = os::add_ns(os::now_ns(), pause_ns)}));

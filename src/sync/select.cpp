@@ -16,6 +16,7 @@
 #include <new>
 
 #include "os/clock.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
 #include "sched/retake.hpp"
@@ -220,6 +221,11 @@ select_result leave_all(const select_case* cases, std::size_t n, sudog* entries)
 // The locks are held: waits on all channels.
 select_result wait_on_all(g* gp, const select_case* cases, std::size_t n, sudog* entries, candidates& order, channel_locks& locks, std::int64_t deadline) noexcept {
   deadline = enqueue_on_all(gp, cases, n, entries, order, locks, deadline);
+  std::uint32_t from = bubble_id_here();  // the bubble's own, but for a channel that is not
+  for (std::size_t i = 0; i < n; i++) {
+    if (cases[i].channel && cases[i].channel->bubble == 0) from = 0;
+  }
+  const wait_on_bubble where(gp, from);
   if (deadline != no_deadline || world_unwinds()) static_cast<void>(park_until(gp, &commit_unlock_all, &locks, wait_reason::select, deadline));
   else if ((gp->flags & g_thread) == 0) park(&commit_unlock_all, &locks, wait_reason::select);
   else park_anyone(gp, &commit_unlock_all, &locks, wait_reason::select);
@@ -286,8 +292,9 @@ select_result look_and_wait(const select_case* cases, std::size_t n, const scrat
   candidates maybe(room);
   for (std::size_t i = 0; i < n; i++) {
     if (may_be_ready(cases[i])) maybe.add(static_cast<std::uint32_t>(i));
+    if (__builtin_expect(cases[i].channel && cases[i].channel->bubble != 0, 0)) refuse_outsiders(cases[i].channel->bubble, "select on synctest channel");
   }
-  const bool late = limit.what == select_limit::kind::until && limit.ns <= os::now_ns();
+  const bool late = limit.what == select_limit::kind::until && limit.ns <= time_here();
   if (__builtin_expect(late, 0)) maybe.add(static_cast<std::uint32_t>(n));
   while (!maybe.empty()) {
     const std::uint32_t i = maybe.take();
@@ -314,11 +321,11 @@ void deadline_passed(heap_timer* t, due_list& due) noexcept {
 }  // namespace
 
 void select_make_absolute(select_limit& limit) noexcept {
-  if (limit.what == select_limit::kind::within && limit.ns > 0) limit = {select_limit::kind::until, os::add_ns(os::now_ns(), limit.ns)};
+  if (limit.what == select_limit::kind::within && limit.ns > 0) limit = {select_limit::kind::until, os::add_ns(time_here(), limit.ns)};
 }
 
 void select_last_look(select_limit& limit) noexcept {
-  if (limit.what == select_limit::kind::until && limit.ns <= os::now_ns()) limit = {select_limit::kind::within, 0};
+  if (limit.what == select_limit::kind::until && limit.ns <= time_here()) limit = {select_limit::kind::within, 0};
 }
 
 select_result select_cases(const select_case* cases, std::size_t n, void* scratch, select_limit limit) {

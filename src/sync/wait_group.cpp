@@ -4,6 +4,8 @@
 #include <weft/error.hpp>
 
 #include "base/atomic.hpp"
+#include "base/throw.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park_until.hpp"
 #include "sched/unwind.hpp"
 #include "sync/semaphore.hpp"
@@ -17,7 +19,22 @@ std::uint32_t waiters_of(std::uint64_t state) noexcept { return static_cast<std:
 
 }  // namespace
 
+// With bubbles about: it belongs to the one in which it was first added to, until its count is 0 again.
+[[gnu::cold, gnu::noinline]] void wait_group::check_bubble() {
+  constexpr const char* mixed = "sync: WaitGroup.Add called from inside and outside synctest bubble";
+  const std::uint32_t here = bubble_id_here();
+  std::uint32_t its = bubble_.load(std::memory_order_relaxed);
+  if (here == 0) {
+    if (its != 0) fatal(mixed);
+  } else if (its == 0 && bubble_.compare_exchange_strong(its, here, std::memory_order_relaxed)) {
+    if (count_of(state_.load(std::memory_order_relaxed)) != 0) fatal(mixed);
+  } else if (its != here) {
+    fatal("sync: WaitGroup.Add called from multiple synctest bubbles");
+  }
+}
+
 void wait_group::add(int n) {
+  if (any_bubbles()) check_bubble();
   const auto change = static_cast<std::uint64_t>(static_cast<std::int64_t>(n)) << 32;
   // [mo:wait_group] acq_rel: release what was done before, for who waits; acquire all others' when ours is the last.
   const std::uint64_t state = state_.fetch_add(change, std::memory_order_acq_rel) + change;
@@ -25,6 +42,7 @@ void wait_group::add(int n) {
   std::uint32_t waiters = waiters_of(state);
   if (count < 0) throw panic("sync: negative WaitGroup counter");
   if (waiters != 0 && n > 0 && count == n) throw panic("sync: WaitGroup misuse: Add called concurrently with Wait");
+  if (count == 0 && any_bubbles()) bubble_.store(0, std::memory_order_relaxed);
   if (count > 0 || waiters == 0) return;
   // The count is 0 and somebody waits: nobody may add now, or it is misused.
   std::uint64_t expected = state;
@@ -53,6 +71,7 @@ detail::wait_end wait_group::wait_within(const detail::wait_limit& limit) {
   // [mo:wait_group]
   if (limit.deadline == 0) return count_of(state_.load(std::memory_order_acquire)) == 0 ? wait_end::woken : wait_end::timed_out;
   if (!begin_wait()) return wait_end::woken;
+  const wait_on_bubble where(current_or_thread(), bubble_.load(std::memory_order_relaxed));
   const wait_end end = detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait, limit);
   if (end != wait_end::woken) {
     // One off those that wait, unless they were all taken off, each for a permit: then ours is on its way, and add() looks for

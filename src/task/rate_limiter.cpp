@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "goroutine/sudog.hpp"
-#include "os/clock.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park_until.hpp"
 
 namespace weft {
@@ -34,7 +34,7 @@ bool commit_nothing(g*) noexcept { return true; }
 
 }  // namespace
 
-rate_limiter::rate_limiter(double tokens_per_second, int burst) : rate_(checked(tokens_per_second)), burst_(checked(burst)), tokens_(burst), counted_at_(os::now_ns()) {}
+rate_limiter::rate_limiter(double tokens_per_second, int burst) : rate_(checked(tokens_per_second)), burst_(checked(burst)), tokens_(burst), counted_at_(time_here()) {}
 
 void rate_limiter::advance(std::int64_t now) const {
   if (now <= counted_at_) return;
@@ -63,19 +63,19 @@ std::optional<std::int64_t> rate_limiter::take(std::int64_t now, int n, std::int
 }
 
 bool rate_limiter::allow(int n) {
-  const std::int64_t now = os::now_ns();
+  const std::int64_t now = time_here();
   return take(now, n, now).has_value();
 }
 
 std::optional<reservation> rate_limiter::reserve(int n) {
-  const std::optional<std::int64_t> at = take(os::now_ns(), n, never);
+  const std::optional<std::int64_t> at = take(time_here(), n, never);
   if (!at) return std::nullopt;
   return reservation(this, *at, limit(), n);
 }
 
 result<void> rate_limiter::wait_until(int n, const detail::wait_limit& limit) {
   if (limit.done && limit.done->done.load(std::memory_order_acquire)) return errc::canceled;  // [mo:done]
-  const std::int64_t now = os::now_ns();
+  const std::int64_t now = time_here();
   const std::optional<std::int64_t> at = take(now, n, limit.deadline);
   if (!at) return limit.deadline != never && n <= burst() && this->limit() != 0 ? errc::timed_out : errc::would_block;
   if (*at <= now) return {};
@@ -90,14 +90,14 @@ result<void> rate_limiter::wait_until(int n, const detail::wait_limit& limit) {
 void rate_limiter::set_limit(double tokens_per_second) {
   const double rate = checked(tokens_per_second);
   const std::lock_guard hold(mutex_);
-  advance(os::now_ns());
+  advance(time_here());
   rate_ = rate;
 }
 
 void rate_limiter::set_burst(int burst) {
   const int n = checked(burst);
   const std::lock_guard hold(mutex_);
-  advance(os::now_ns());
+  advance(time_here());
   burst_ = n;
 }
 
@@ -111,15 +111,15 @@ int rate_limiter::burst() const {
 }
 double rate_limiter::tokens() const {
   const std::lock_guard hold(mutex_);
-  advance(os::now_ns());
+  advance(time_here());
   return tokens_;
 }
 
-std::chrono::nanoseconds reservation::delay() const noexcept { return std::chrono::nanoseconds(std::max<std::int64_t>(0, at_ - os::now_ns())); }
+std::chrono::nanoseconds reservation::delay() const noexcept { return std::chrono::nanoseconds(std::max<std::int64_t>(0, at_ - time_here())); }
 
 void reservation::cancel() {
   const int n = std::exchange(n_, 0);
-  const std::int64_t now = os::now_ns();
+  const std::int64_t now = time_here();
   const std::lock_guard hold(limiter_->mutex_);
   if (n == 0 || limiter_->rate_ == rate_limiter::unlimited || at_ <= now) return;
   // Who reserved after us counts on being later than we are: that time stays taken.

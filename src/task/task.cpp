@@ -16,6 +16,7 @@
 #include <weft/this_goroutine.hpp>
 
 #include "goroutine/sudog.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park.hpp"
 #include "sched/suspend.hpp"
 #include "sched/unwind.hpp"
@@ -279,7 +280,7 @@ void task_start(task_base* t) noexcept {
   {
     m* mp = self()->mp;
     const in_runtime inside(mp);
-    if (p* pp = current_p()) {
+    if (p* pp = bubble_here() ? nullptr : current_p()) {  // a bubble must know of all that may run in it
       t->creator = this_goroutine::id();
       t->created_at = created_at;
       bump(pp->count.started);
@@ -295,7 +296,7 @@ void task_start(task_base* t) noexcept {
       return;
     }
   }
-  // Before run(), on a foreign thread, or without a P: a goroutine like any other.
+  // Before run(), on a foreign thread, without a P, or in a bubble: a goroutine like any other.
   t->state.fetch_or(started, std::memory_order_relaxed);
   const new_goroutine made = go_begin(sizeof(task_base*), alignof(task_base*), nullptr);
   *static_cast<task_base**>(made.closure) = t;

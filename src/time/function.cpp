@@ -7,6 +7,7 @@
 
 #include "base/atomic.hpp"
 #include "goroutine/timer.hpp"
+#include "sched/bubble.hpp"
 #include "sched/lap.hpp"
 #include "work/timers.hpp"
 
@@ -18,6 +19,7 @@ struct function_core {
   const function_ops* ops;
   void* place;
   heap_timer due;
+  std::uint32_t bubble = 0;       // where it was made
 };
 
 new_function function_alloc(std::size_t size, std::size_t align, const function_ops* ops) {
@@ -28,6 +30,7 @@ new_function function_alloc(std::size_t size, std::size_t align, const function_
   if (!memory) throw std::bad_alloc();
   auto* f = ::new (memory) function_core();
   f->ops = ops;
+  f->bubble = bubble_id_here();
   f->place = static_cast<char*>(memory) + before;
   return {f, f->place};
 }
@@ -54,6 +57,7 @@ void run_function(void* closure) {
 }
 
 bool function_set(function_core* f, std::int64_t when) noexcept {
+  refuse_outsiders(f->bubble, when == timer_heap::never ? "stop of synctest timer" : "reset of synctest timer");
   lock_word(f->lock);
   const bool was_queued = timer_heap::remove(&f->due);
   if (when != timer_heap::never) {

@@ -6,8 +6,8 @@
 
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park.hpp"
-#include "sched/retake.hpp"
 #include "sched/call_c.hpp"
 #include "sched/park_until.hpp"
 #include "sched/unwind.hpp"
@@ -19,7 +19,8 @@ namespace {
 bool commit_sleep(g* gp) noexcept {
   const std::int64_t when = gp->sleep_timer.when;  // once it is queued, it may fire and gp go on
   m* mp = self()->mp;
-  if (timers_here(mp).add(&gp->sleep_timer, timer_heap::removal::never)) wake_poller(when, mp->pp ? who_else::nobody : who_else::a_searcher);
+  if (gp->flags & g_bubbled) gp->its_bubble->timers.add(&gp->sleep_timer, timer_heap::removal::never);
+  else if (timers_here(mp).add(&gp->sleep_timer, timer_heap::removal::never)) wake_poller(when, mp->pp ? who_else::nobody : who_else::a_searcher);
   return true;
 }
 
@@ -27,7 +28,12 @@ bool commit_sleep(g* gp) noexcept {
 
 namespace detail {
 
-std::int64_t deadline_after_ns(std::int64_t ns) noexcept { return os::add_ns(os::now_ns(), ns < 0 ? 0 : ns); }
+std::int64_t deadline_after_ns(std::int64_t ns) noexcept { return os::add_ns(time_here(), ns < 0 ? 0 : ns); }
+
+std::int64_t bubble_ns() noexcept {
+  const bubble* b = bubble_here();
+  return b ? b->now.load(std::memory_order_relaxed) : -1;
+}
 
 void sleep_ns(std::int64_t ns) {
   if (ns <= 0) return;
@@ -53,7 +59,7 @@ void sleep_ns(std::int64_t ns) {
 }
 
 bool sleep_within(const wait_limit& limit) {
-  if (limit.deadline <= os::now_ns()) return true;
+  if (limit.deadline <= time_here()) return true;
   g* gp = current_or_thread();
   unwind_if_due();
   begin_contest(gp);

@@ -14,6 +14,7 @@ struct done_core {
   atomic<std::uint32_t> lock{0};
   atomic<bool> done{false};  // set once, under the lock
   wait_list waiters;              // guarded by lock
+  std::uint32_t bubble = 0;       // where it was made (sched/bubble.hpp)
 };
 
 /// Ends it: all who wait with it go on. Again: nothing.    Parks: no.    Threads: any.    Allocates: no.
