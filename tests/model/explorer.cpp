@@ -1,4 +1,5 @@
-// model/explorer.cpp: see explorer.hpp and docs/design/0010-explorer.md.
+// model/explorer.cpp: see explorer.hpp and docs/design/0010-explorer.md; one file because search, memory and the threads of a model
+// share one state at each step.
 // Every thread of a model is a context of this one thread. An access of an atomic is a step; before it the explorer may go on with
 // another thread. A search depth first over these choices: each execution repeats the choices of the last one up to the deepest that
 // has an alternative left, takes that, and goes on by default. Bounded by the number of choices that differ from the default.
