@@ -2,6 +2,8 @@
 // Source: Go's doInit (proc.go).
 #include "sched/init.hpp"
 
+#include <weft/this_goroutine.hpp>
+
 #include <climits>
 
 #include <weft/init.hpp>
@@ -90,9 +92,21 @@ bool add_init_task(init_task& task) noexcept {
 }
 }  // namespace detail
 
+namespace {
+/// Main stays on the thread that called run() while init tasks run; and for good, if one of them locks it there.
+struct first_thread {
+  first_thread() { this_goroutine::lock_thread(); }
+  ~first_thread() { this_goroutine::unlock_thread(); }
+};
+}  // namespace
+
 void run_init_tasks() {
   const std::int64_t start = os::now_ns();
-  while (init_task* t = take_first()) run_task(*t, nullptr, start);
+  if (init_task* t = take_first()) {
+    const first_thread kept;
+    do run_task(*t, nullptr, start);
+    while ((t = take_first()));
+  }
   init_is_done.store(1, std::memory_order_release);  // [mo:init]
   os::futex_wake(init_is_done, INT_MAX);
 }
