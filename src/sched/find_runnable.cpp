@@ -346,7 +346,10 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 runnable* find_runnable(m* mp, slice& s) noexcept {
   for (;;) {
     if (!mp->pp) {  // the goroutine that was here had lost its P
-      no_longer_displaced(mp);
+      {
+        lock_guard hold(sched.lock);
+        no_longer_displaced(mp);
+      }
       if (!regain_p(mp)) stopm(mp);
       if (!mp->pp) return nullptr;
     }

@@ -58,8 +58,10 @@ void sleep_locked(m* mp) noexcept {
 
 slice stop_locked_m(m* mp) noexcept {
   WEFT_INVARIANT(!mp->spinning, "stoplockedm: spinning");
-  no_longer_displaced(mp);
-  if (mp->pp) {
+  if (!mp->pp) {
+    lock_guard hold(sched.lock);
+    no_longer_displaced(mp);
+  } else {
     slice s;
     g* next = next_if_locked(mp->pp, s);
     if (next == mp->locked_g) return s;
@@ -89,7 +91,10 @@ void end_locked(m* mp, g* gp) noexcept {
 
 void end_of_thread(m* mp) noexcept {
   if (mp->pp) handoffp(releasep(mp));
-  no_longer_displaced(mp);
+  {
+    lock_guard hold(sched.lock);
+    no_longer_displaced(mp);
+  }
   if (mp->is_main) {
     mp->ends = false;
     mp->parked.clear();

@@ -13,10 +13,11 @@ namespace weft {
 void handoffp(p* pp) noexcept;
 /// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.
 [[nodiscard]] bool regain_p(m* mp) noexcept;
-/// The goroutine that ran here without its P has left this thread, or has one again.
+/// The goroutine that ran here without its P has left this thread, or has one again. On a thread that has taken sched.lock since it
+/// lost the P: sysmon holds it until it has told.
 inline void no_longer_displaced(m* mp) noexcept {
-  if (__builtin_expect(!mp->displaced, 1)) return;
-  mp->displaced = false;
+  if (__builtin_expect(!mp->displaced.load(std::memory_order_relaxed), 1)) return;
+  mp->displaced.store(false, std::memory_order_relaxed);
   sched.displaced.fetch_sub(1, std::memory_order_relaxed);
 }
 /// The most goroutines that are displaced at once; past it, hogs are reported.

@@ -103,7 +103,7 @@ struct alignas(64) m {
   atomic<bool> in_rt{true};     // inside weft: in_runtime.hpp
   atomic<bool> taking{false};   // somebody is about to take its P
   atomic<bool> held_up{false};  // stands still at the entry of weft, because all mutators are stopped
-  bool displaced = false;       // its P was taken while it computed; guarded by sched.lock
+  atomic<bool> displaced{false};  // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start
   runnable* chosen = nullptr;  // what a short lap took from the queue and could not switch to

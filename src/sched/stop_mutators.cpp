@@ -46,7 +46,7 @@ void install_handler() noexcept {
 }
 
 // An M without a goroutine, or on its own stack, runs nothing of the user's, and without a P gets nothing to run.
-bool stands_still(m* mp) noexcept {
+WEFT_UNSANITIZED bool stands_still(m* mp) noexcept {
   return __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) == nullptr || mp->held_up.load(std::memory_order_acquire);  // [mo:held_up]
 }
 

@@ -63,7 +63,7 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
 
 bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
 
-void report_long_slice(const m* mp, std::int64_t ran_ns) noexcept {
+WEFT_UNSANITIZED void report_long_slice(const m* mp, std::int64_t ran_ns) noexcept {
   if (const g* gp = mp->curg) {
     error_text() << "weft: goroutine " << gp->id << (gp->name ? " " : "") << (gp->name ? gp->name : "") << ", started by goroutine " << gp->creator
                  << ", has run for " << ran_ns / 1'000'000 << " ms without a call of weft\n";
@@ -178,7 +178,7 @@ void make_threads(std::int64_t now) noexcept {
   }
 }
 
-void print_trace(std::int64_t now) noexcept {
+WEFT_UNSANITIZED void print_trace(std::int64_t now) noexcept {
   static std::int64_t next = 0, started = 0;
   if (sched.trace_every_ns == 0 || now < next) return;
   if (started == 0) started = now;

@@ -385,9 +385,10 @@ WEFT_CHILD(a_changed_thread) {
   return weft::run(
       [] {
         const thread_facts usual = facts_of_this_thread();
-        std::atomic<bool> looked{false};
-        std::atomic<int> changed_tid{0};
-        int wrong = 0;
+        // Static: the goroutine that is locked looks at them to the end, and main does not wait for it.
+        static std::atomic<bool> looked{false};
+        static std::atomic<int> changed_tid{0};
+        static int wrong = 0;
         weft::go([&] {
           self::lock_thread();  // and never unlocked
           cpu_set_t one;
@@ -433,7 +434,7 @@ WEFT_CHILD(main_is_locked) {
   lock_in_init = args.at(0) == "init";
   return weft::run([&] {
     if (!lock_in_init) self::lock_thread();
-    int moved = 0;
+    std::atomic<int> moved{0};
     for (int i = 0; i < 200; ++i) {
       weft::wait_group done;
       for (int k = 0; k < 5; ++k) done.go([&] { self::yield(), moved += ::gettid() == ::getpid(); });
