@@ -86,5 +86,5 @@ TEST(defer, exception_of_an_action_beside_another_one_ends_the_process) {
   EXPECT_TRUE(starts_with(uncaught.err, "panic: first\n"));  // nothing is unwound for it
   const auto second = child("throw_in_defer_while_unwinding_to_a_handler");
   EXPECT_TRUE(ended_with(second, 2));
-  EXPECT_TRUE(contains(second.err, "panic: second")) << second.err;  // what is told of the first depends on the compiler
+  EXPECT_TRUE(starts_with(second.err, "panic: "));  // of which of the two depends on the compiler
 }
