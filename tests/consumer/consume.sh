@@ -110,9 +110,12 @@ consume_must_not_compile() {
 
 # The same for the linker: must_not_link.cpp.
 consume_must_not_link() {
-  local file=$here/must_not_link.cpp reason output
+  command -v pkg-config >/dev/null || { echo "no pkg-config here"; exit 77; }
+  export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+  local file=$here/must_not_link.cpp reason output flags
   reason=$(sed -n '1s,^// refused: ,,p' "$file")
-  local compile=("${CXX:-c++}" -std=c++20 "-I$prefix/include" "$file" -o "$scratch/must_not_link" "-L$prefix/lib" -lweft -pthread)
+  read -ra flags <<<"$(pkg-config --cflags --libs weft)"
+  local compile=("${CXX:-c++}" -std=c++20 "$file" -o "$scratch/must_not_link" "${flags[@]}")
   output=$("${compile[@]}" -DFINE 2>&1) || fail "$file with -DFINE: $output"
   if output=$("${compile[@]}" 2>&1); then
     fail "$file is linked"
