@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "base/sanitizers.hpp"
 #include "base/throw.hpp"
@@ -33,6 +34,7 @@ std::size_t mapping_guards_left = 0;  // guarded by pool_lock: how many more mpr
 atomic<std::size_t> warm_total{0};    // a hint for stacks_trim()
 atomic<std::uint64_t> activity{0};
 atomic<std::uint64_t> mapped{0};
+atomic<std::int64_t> taken{0};  // less those given back
 atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // the range in which all regions lie
 
 std::size_t guard_bytes(int cls) noexcept { return cls <= 18 ? 16 * 1024 : 64 * 1024; }
@@ -43,15 +45,23 @@ void learn_guards() noexcept {
   if (guards == os::guard_kind::mapping) mapping_guards_left = os::max_map_count() / 4;  // each costs two: half of the limit
 }
 
-/// Before Linux 6.13 guards run out; what then protects is only -fstack-clash-protection's probing into a neighbour: say it.
-bool place_guard(char* at, int cls) noexcept {
+enum class guarding : std::uint8_t { done, none_left, failed };
+
+/// Before Linux 6.13 guards run out, which is said once. What then protects is the canary.
+guarding place_guard(char* at, int cls) noexcept {
   if (guards == os::guard_kind::mapping) {
     lock_guard hold(pool_lock);
-    if (mapping_guards_left == 0) return true;
-    if (--mapping_guards_left == 0)
-      error_text() << "weft: no more stack guards: half of vm.max_map_count is used; raise it (sysctl vm.max_map_count) or use Linux 6.13\n";
+    static bool said = false;
+    if (mapping_guards_left == 0) {
+      if (!std::exchange(said, true)) {
+        error_text() << "weft: no more stack guards: half of vm.max_map_count is used; raise it (sysctl vm.max_map_count) or use Linux 6.13. "
+                        "Further stacks have a canary, so an overflow is noticed only when its goroutine waits or ends\n";
+      }
+      return guarding::none_left;
+    }
+    mapping_guards_left--;
   }
-  return os::guard(at, guard_bytes(cls), guards);
+  return os::guard(at, guard_bytes(cls), guards) ? guarding::done : guarding::failed;
 }
 
 void note_range(std::uintptr_t from, std::uintptr_t to) noexcept {
@@ -84,10 +94,54 @@ char* cut_fresh(size_class& c, int cls) noexcept {
   return c.fresh;
 }
 
+void add_warm_locked(size_class& c, char* const* highs, std::uint32_t n) noexcept {
+  std::copy(highs, highs + n, c.warm + c.warm_count);
+  c.warm_count += n;
+  warm_total.fetch_add(n, std::memory_order_relaxed);
+}
+
+// Fresh stacks get their guards. Not under the lock: a system call each. How many of them may be used; for the rest there is no memory
+// for page tables, or there are too many mappings, and they are lost.
+std::uint32_t make_usable(std::uint8_t cls, char** highs, std::uint32_t n) noexcept {
+  for (std::uint32_t i = 0; i < n; i++) {
+    char* const low = highs[i] - (std::size_t{1} << cls);
+    sanitizers::add_stack(low, highs[i]);
+    const guarding how = place_guard(low, cls);
+    if (how == guarding::failed) return i;
+    if (how == guarding::none_left) highs[i]++;
+  }
+  return n;
+}
+
+constexpr std::size_t canary_words = 32;
+constexpr std::uint64_t canary = 0x7765'6674'6361'6e61;
+
 }  // namespace
 
-stack_memory stack_at(char* high, std::uint8_t cls) noexcept {
-  return {high - (std::size_t{1} << cls) + guard_bytes(cls), high, cls};
+stack_memory stack_at(char* tagged, std::uint8_t cls) noexcept {
+  const bool guarded = (reinterpret_cast<std::uintptr_t>(tagged) & 1) == 0;
+  char* const high = tagged - (guarded ? 0 : 1);
+  return {high - (std::size_t{1} << cls) + guard_bytes(cls), high, cls, guarded};
+}
+
+WEFT_UNSANITIZED void place_canary(const stack_memory& s) noexcept {
+  auto* const end = reinterpret_cast<std::uint64_t*>(s.low);
+  for (auto* at = end - canary_words; at < end; at++) *at = canary;
+}
+
+WEFT_UNSANITIZED bool canary_lives(const stack_memory& s, const void* sp) noexcept {
+  const auto* const end = reinterpret_cast<const std::uint64_t*>(s.low);
+  if (sp < end) return false;
+  for (const auto* at = end - canary_words; at < end; at++)
+    if (*at != canary) return false;
+  return true;
+}
+
+void stacks_use_mappings(std::size_t most) noexcept {
+  lock_guard hold(pool_lock);
+  guards_known = true;
+  guards = os::guard_kind::mapping;
+  mapping_guards_left = most;
 }
 
 std::uint32_t stacks_take(std::uint8_t cls, char** highs, std::uint32_t n) noexcept {
@@ -105,21 +159,39 @@ std::uint32_t stacks_take(std::uint8_t cls, char** highs, std::uint32_t n) noexc
     for (old = got; got < n; got++)
       if (!(highs[got] = cut_fresh(c, cls))) break;
   }
-  for (std::uint32_t i = old; i < got; i++) {  // not under the lock: a system call each
-    sanitizers::add_stack(highs[i] - (std::size_t{1} << cls), highs[i]);
-    if (place_guard(highs[i] - (std::size_t{1} << cls), cls)) continue;
-    got = i;  // no memory for page tables, or too many mappings: those beyond are lost
-    break;
-  }
+  got = old + make_usable(cls, highs + old, got - old);
   std::reverse(highs, highs + got);
+  taken.fetch_add(got, std::memory_order_relaxed);
   return got;
 }
 
-void stacks_give(std::uint8_t cls, char* const* highs, std::uint32_t n) noexcept {
+std::uint32_t stacks_prepare(std::uint8_t cls, std::uint32_t most) noexcept {
+  constexpr std::uint32_t enough = 256;
+  constexpr std::int64_t many = 64;
+  static std::int64_t seen = 0;
+  const std::int64_t now = taken.load(std::memory_order_relaxed);
+  const std::int64_t more = now - std::exchange(seen, now);
+  if (more < many || warm_total.load(std::memory_order_relaxed) >= enough) return 0;
+  char* highs[enough];
+  std::uint32_t n = 0;
+  {
+    lock_guard hold(pool_lock);
+    size_class& c = classes[cls];
+    if (c.cold_count > 0 || !make_lists(c)) return 0;
+    for (most = std::min(most, enough); n < most; n++)
+      if (!(highs[n] = cut_fresh(c, cls))) break;
+  }
+  n = make_usable(cls, highs, n);
+  for (std::uint32_t i = 0; i < n; i++) static_cast<void>(os::commit(stack_at(highs[i], cls).high - os::page_size(), os::page_size()));
   lock_guard hold(pool_lock);
-  size_class& c = classes[cls];
-  for (std::uint32_t i = 0; i < n; i++) c.warm[c.warm_count++] = highs[i];
-  warm_total.fetch_add(n, std::memory_order_relaxed);
+  add_warm_locked(classes[cls], highs, n);
+  return n;
+}
+
+void stacks_give(std::uint8_t cls, char* const* highs, std::uint32_t n) noexcept {
+  taken.fetch_sub(n, std::memory_order_relaxed);
+  lock_guard hold(pool_lock);
+  add_warm_locked(classes[cls], highs, n);
   bump(activity);
 }
 
@@ -147,7 +219,7 @@ bool stacks_trim(std::uint32_t keep) noexcept {
     for (std::size_t i = 0, j; i < n; i = j) {
       for (j = i + 1; j < n && highs[j] == highs[j - 1] + size && guards != os::guard_kind::mapping;) j++;
       const stack_memory first = stack_at(highs[i], static_cast<std::uint8_t>(cls));
-      os::release_pages(first.low, static_cast<std::size_t>(highs[j - 1] - first.low));
+      os::release_pages(first.low, static_cast<std::size_t>(stack_at(highs[j - 1], static_cast<std::uint8_t>(cls)).high - first.low));
     }
     lock_guard hold(pool_lock);
     size_class& c = classes[cls];

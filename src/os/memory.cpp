@@ -14,7 +14,9 @@
 namespace weft::os {
 
 namespace {
-constexpr int madv_guard_install = 102;  // MADV_GUARD_INSTALL, newer than the distribution's headers
+// Newer than the distribution's headers: Linux 5.14 and 6.13.
+constexpr int madv_populate_write = 23;
+constexpr int madv_guard_install = 102;
 }
 
 std::size_t page_size() noexcept {
@@ -36,6 +38,8 @@ void* reserve(std::size_t size, std::size_t align) noexcept {
 }
 
 void unmap(void* at, std::size_t size) noexcept { ::munmap(at, size); }
+
+bool commit(void* at, std::size_t size) noexcept { return ::madvise(at, size, madv_populate_write) == 0; }
 
 bool release_pages(void* at, std::size_t size) noexcept { return ::madvise(at, size, MADV_DONTNEED) == 0; }
 

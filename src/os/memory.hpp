@@ -8,6 +8,8 @@ namespace weft::os {
 /// Fresh zeroed address space, a multiple of the page size, aligned to `align` (a power of two); committed by touching.
 void* reserve(std::size_t size, std::size_t align) noexcept;
 void unmap(void* at, std::size_t size) noexcept;
+/// Makes the pages of a range real, as touching them would. False: they become so when they are touched.
+bool commit(void* at, std::size_t size) noexcept;
 /// Gives the pages of a range back; they read as zero afterwards. Guards in it stay.
 bool release_pages(void* at, std::size_t size) noexcept;
 

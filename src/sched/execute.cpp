@@ -3,6 +3,7 @@
 #include "sched/bubble.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
+#include "sched/report.hpp"
 
 namespace weft {
 
@@ -31,7 +32,8 @@ void execute(m* mp, g* gp, slice s) noexcept {
     sanitizers::arrive(mp->g0_sanitizer, nullptr);
     if (from->flags & g_in_call) end_call(mp, from);  // it waits within: the call is over as far as we are concerned
     bubble* left = nullptr;
-    if (__builtin_expect((from->flags & (g_fp_environment | g_bubbled)) != 0, 0)) {
+    if (__builtin_expect((from->flags & (g_fp_environment | g_bubbled | g_unguarded)) != 0, 0)) {
+      if ((from->flags & g_unguarded) != 0 && !canary_lives(from->stack, from->sp)) stack_has_overflowed(from);
       if (from->flags & g_fp_environment) {  // such a one never leaves by a short lap, so this thread's own are in mp->fp
         from->fp = arch::save_fp();
         arch::load_fp(mp->fp);

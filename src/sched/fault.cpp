@@ -115,6 +115,14 @@ void install_fault_reports() noexcept {
   }
 }
 
+void stack_has_overflowed(const g* gp) noexcept {
+  begin_report();
+  error_text() << "runtime: goroutine stack exceeds " << static_cast<std::uint64_t>(gp->stack.size())
+               << "-byte limit; raise run_options.stack_size or go_options.stack_size\nruntime: goroutine " << gp->id << (gp->name ? " " : "")
+               << (gp->name ? gp->name : "") << " has no guard under its stack and has written beyond it before it came to wait or ended\n";
+  fatal("stack overflow");
+}
+
 bool attempt(void (*f)(void*), void* arg, int limit_s) noexcept {
   sigjmp_buf here;
   sigjmp_buf* const outer = attempting;

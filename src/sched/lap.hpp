@@ -117,7 +117,7 @@ void bind_thread(m* mp) noexcept;
 // sysmon.cpp
 /// One round of the monitor.
 struct monitored {
-  bool took_a_p = false, look_again_soon = false;
+  bool took_a_p = false, look_again_soon = false, has_more_to_do = false;
 };
 monitored monitor(std::int64_t now) noexcept;
 void start_sysmon() noexcept;

@@ -137,6 +137,13 @@ stack_memory take_stack(p* pp, std::uint8_t cls) noexcept {
   return stack_at(one, cls);
 }
 
+void give_stack(g* gp, const stack_memory& s) noexcept {
+  gp->stack = s;
+  if (__builtin_expect(s.guarded, 1)) return;
+  gp->flags |= g_unguarded;
+  place_canary(s);
+}
+
 // Whether the running goroutine has had its slice: then the others come first.
 [[gnu::noinline]] bool slice_used_up(p* pp) noexcept {
   pp->laps_left = laps_between_looks;
@@ -153,13 +160,14 @@ stack_memory take_stack(p* pp, std::uint8_t cls) noexcept {
 
 void bind_stack(p* pp, g* gp) noexcept {
   if (gp->stack.low) return;  // go() needed it for the closure
-  if (__builtin_expect(gp->stack.size_class == sched.stack_size_class && pp->stack_count > 0, 1)) gp->stack = stack_at(pp->stacks[--pp->stack_count], gp->stack.size_class);
-  else gp->stack = take_stack(pp, gp->stack.size_class);
+  if (__builtin_expect(gp->stack.size_class == sched.stack_size_class && pp->stack_count > 0, 1)) give_stack(gp, stack_at(pp->stacks[--pp->stack_count], gp->stack.size_class));
+  else give_stack(gp, take_stack(pp, gp->stack.size_class));
   gp->sp = arch::forge(gp->stack.top());
 }
 
 void free_g(p* pp, g* gp) noexcept {
-  if (char* high = gp->stack.high) {
+  if (gp->stack.high) {
+    char* const stack = gp->stack.tagged();
     gp->stack.low = gp->stack.high = nullptr;
     if (pp && gp->stack.size_class == sched.stack_size_class) {
       if (pp->stack_count == p::stack_cache) {  // the coldest half goes
@@ -167,9 +175,9 @@ void free_g(p* pp, g* gp) noexcept {
         std::copy(pp->stacks + p::stack_cache / 2, pp->stacks + p::stack_cache, pp->stacks);
         pp->stack_count = p::stack_cache / 2;
       }
-      pp->stacks[pp->stack_count++] = high;
+      pp->stacks[pp->stack_count++] = stack;
     } else {
-      stacks_give(gp->stack.size_class, &high, 1);
+      stacks_give(gp->stack.size_class, &stack, 1);
     }
   }
   give_back(pp, gp);
@@ -284,7 +292,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
   if (__builtin_expect(closure_size <= g::small_closure && closure_align <= 16, 1)) {
     gp->closure = gp->small;
   } else {
-    gp->stack = take_stack(pp, gp->stack.size_class);
+    give_stack(gp, take_stack(pp, gp->stack.size_class));
     const auto top = reinterpret_cast<std::uintptr_t>(gp->stack.top());
     // Room for the closure and as much again, and never less than a few pages, to run in.
     if (closure_size > gp->stack.size() / 2) {

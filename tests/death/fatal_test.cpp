@@ -1,5 +1,6 @@
 // fatal_test.cpp: what is beyond repair ends the process at once: the text, status 2, no exception, no destructors.
 // weft-test: emulated=0
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -120,6 +121,77 @@ TEST(fatal, unbounded_recursion) {
     EXPECT_TRUE(contains(line, "byte limit")) << "the first line names the limit";
     EXPECT_EQ(r.out, "");
   }
+}
+
+namespace {
+// Some 6 KiB beyond the end of a stack of the default size, into where its guard would be.
+[[gnu::noinline]] int beyond(const char* top) {
+  volatile char frame[200];
+  frame[0] = 1;
+  return top - const_cast<const char*>(frame) > 246 * 1024 ? 0 : beyond(top) + frame[0];
+}
+}  // namespace
+WEFT_CHILD(overflow_without_a_guard_then_waits) {
+  return weft::run(
+      [] {
+        weft::go({.name = "deep"}, [] {
+          std::printf("%d\n", beyond(static_cast<const char*>(__builtin_frame_address(0))) > 0);
+          std::fflush(stdout);
+          weft::this_goroutine::sleep_for(1h);
+        });
+        weft::this_goroutine::sleep_for(10s);
+      },
+      {.debug = "stackguards=0"});
+}
+WEFT_CHILD(overflow_without_a_guard_then_ends) {
+  return weft::run(
+      [] {
+        weft::go({.name = "deep"}, [] {
+          std::printf("%d\n", beyond(static_cast<const char*>(__builtin_frame_address(0))) > 0);
+          std::fflush(stdout);
+        });
+        weft::this_goroutine::sleep_for(10s);
+      },
+      {.debug = "stackguards=0"});
+}
+// Before Linux 6.13 there are not guards enough for a million stacks. Who overflows then may not go on, and the limit is named.
+TEST(fatal, overflow_of_a_stack_without_a_guard_is_noticed_when_its_goroutine_waits_or_ends) {
+  for (const char* scenario : {"overflow_without_a_guard_then_waits", "overflow_without_a_guard_then_ends"}) {
+    const auto r = child(scenario);
+    EXPECT_TRUE(ended_with(r, 2)) << scenario;
+    EXPECT_EQ(r.out, "1\n") << scenario;
+    EXPECT_TRUE(contains(r.err, "fatal error: stack overflow")) << scenario;
+    EXPECT_TRUE(contains(r.err, "runtime: goroutine stack exceeds 245760-byte limit")) << scenario;
+    EXPECT_TRUE(contains(r.err, " deep has no guard under its stack")) << scenario;
+  }
+}
+
+WEFT_CHILD(few_guards) {
+  return weft::run(
+      [] {
+        std::atomic<int> ended{0};
+        for (int round = 0; round < 3; ++round) {  // stacks with and without a guard are used again and again
+          weft::wait_group done;
+          for (int i = 0; i < 1000; ++i) {
+            done.go([&] {
+              weft::this_goroutine::yield();
+              weft::this_goroutine::sleep_for(1ms);
+              ++ended;
+            });
+          }
+          done.wait();
+        }
+        std::printf("%d\n", ended.load());
+      },
+      {.debug = "stackguards=10"});
+}
+TEST(fatal, running_out_of_guards_is_said_once_and_harms_nobody) {
+  const auto r = child("few_guards");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(r.out, "3000\n");
+  const auto said = r.err.find("weft: no more stack guards: half of vm.max_map_count is used");
+  EXPECT_NE(said, std::string::npos);
+  EXPECT_EQ(r.err.find("no more stack guards", said + 20), std::string::npos);
 }
 
 WEFT_CHILD(nested_run) {
