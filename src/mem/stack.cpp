@@ -167,7 +167,7 @@ std::uint32_t stacks_take(std::uint8_t cls, char** highs, std::uint32_t n) noexc
 
 std::uint32_t stacks_prepare(std::uint8_t cls, std::uint32_t most) noexcept {
   constexpr std::uint32_t enough = 256;
-  constexpr std::int64_t many = 64;
+  constexpr std::int64_t many = 16;
   static std::int64_t seen = 0;
   const std::int64_t now = taken.load(std::memory_order_relaxed);
   const std::int64_t more = now - std::exchange(seen, now);

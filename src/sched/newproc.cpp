@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
@@ -17,7 +18,7 @@ namespace weft {
 
 namespace {
 
-constexpr std::uint32_t p_cache = 512;        // free Gs a P keeps; half of them move at a time
+constexpr std::uint32_t batch_gs = 256;       // free Gs move between Ps so many at a time; a P keeps up to two batches
 constexpr std::size_t slab_gs = 256;
 constexpr std::size_t max_slabs = 1 << 20;
 
@@ -63,21 +64,50 @@ g* take_global_locked() noexcept {
   return gp;
 }
 
+// A P has no free G at hand: its other batch, or one from the common list, in one step: nothing is read there but the first, for
+// they were last used on another processor. Else those that came one by one. Source of the two batches: Bonwick's magazines.
+[[gnu::noinline]] void refill(p* pp) noexcept {
+  if (pp->spare_gs) {
+    pp->free_gs = std::exchange(pp->spare_gs, nullptr);
+    pp->free_count = batch_gs;
+    return;
+  }
+  if (sched.free_hint.load(std::memory_order_relaxed) == 0) return;
+  lock_guard hold(sched.lock);
+  if (g* first = sched.free_batches) {
+    sched.free_batches = first->older;
+    pp->free_gs = first;
+    pp->free_count = batch_gs;
+    return;
+  }
+  while (pp->free_count < batch_gs) {
+    g* gp = take_global_locked();
+    if (!gp) {
+      sched.free_hint.store(0, std::memory_order_relaxed);
+      return;
+    }
+    gp->link = pp->free_gs;
+    pp->free_gs = gp;
+    pp->free_count++;
+  }
+}
+
+// Its batch is full: it becomes the spare one, and the spare one goes to the common list.
+[[gnu::noinline]] void put_away(p* pp) noexcept {
+  g* full = std::exchange(pp->spare_gs, std::exchange(pp->free_gs, nullptr));
+  pp->free_count = 0;
+  if (!full) return;
+  {
+    lock_guard hold(sched.lock);
+    full->older = sched.free_batches;
+    sched.free_batches = full;
+  }
+  sched.free_hint.store(1, std::memory_order_relaxed);
+}
+
 g* take_free(p* pp) noexcept {
   if (pp) {
-    if (!pp->free_gs && (sched.free_hint.load(std::memory_order_relaxed) != 0)) {
-      lock_guard hold(sched.lock);
-      while (pp->free_count < p_cache / 2) {
-        g* gp = take_global_locked();
-        if (!gp) {
-          sched.free_hint.store(0, std::memory_order_relaxed);
-          break;
-        }
-        gp->link = pp->free_gs;
-        pp->free_gs = gp;
-        pp->free_count++;
-      }
-    }
+    if (__builtin_expect(!pp->free_gs, 0)) refill(pp);
     if (g* gp = pp->free_gs) {
       pp->free_gs = static_cast<g*>(gp->link);
       pp->free_count--;
@@ -88,6 +118,11 @@ g* take_free(p* pp) noexcept {
   {
     lock_guard hold(sched.lock);
     if (g* gp = take_global_locked()) return gp;
+    if (g* first = sched.free_batches) {
+      sched.free_batches = first->older;
+      sched.free_gs = static_cast<g*>(first->link);
+      return first;
+    }
   }
   return make_g();
 }
@@ -107,20 +142,12 @@ void give_back(p* pp, g* gp) noexcept {
   if (pp) {
     gp->link = pp->free_gs;
     pp->free_gs = gp;
-    if (++pp->free_count < p_cache) return;
-    lock_guard hold(sched.lock);
-    while (pp->free_count > p_cache / 2) {
-      g* out = pp->free_gs;
-      pp->free_gs = static_cast<g*>(out->link);
-      pp->free_count--;
-      out->link = sched.free_gs;
-      sched.free_gs = out;
-    }
-  } else {
-    lock_guard hold(sched.lock);
-    gp->link = sched.free_gs;
-    sched.free_gs = gp;
+    if (__builtin_expect(++pp->free_count == batch_gs, 0)) put_away(pp);
+    return;
   }
+  lock_guard hold(sched.lock);
+  gp->link = sched.free_gs;
+  sched.free_gs = gp;
   sched.free_hint.store(1, std::memory_order_relaxed);
 }
 

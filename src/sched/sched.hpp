@@ -46,7 +46,8 @@ struct alignas(64) p {
   atomic<std::uint32_t> attention{0};
   std::uint32_t laps_left = laps_between_looks;
   atomic<m*> mp{nullptr};         // who holds it
-  g* free_gs = nullptr;           // records of ended goroutines
+  g* free_gs = nullptr;           // records of ended goroutines, less than a batch,
+  g* spare_gs = nullptr;          // and one more batch, or null
   std::uint32_t free_count = 0;
   std::uint32_t stack_count = 0;
   atomic<std::uint32_t> tick{0};  // time slices begun: laps that inherited theirs do not count
@@ -176,7 +177,8 @@ struct scheduler {
   atomic<m_node*> all_ms{nullptr};  // all records there are
   m* new_ms = nullptr;             // threads that sysmon is to make
   atomic<int> displaced{0};        // goroutines that run without the P that was theirs
-  g* free_gs = nullptr;            // records of ended goroutines
+  g* free_gs = nullptr;            // records of ended goroutines,
+  g* free_batches = nullptr;       // and batches of them, joined by g::older
   atomic<int> free_hint{0};        // whether the list is worth a look
 
   // Stopping (sched/stop.cpp).

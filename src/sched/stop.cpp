@@ -52,6 +52,11 @@ void clear_out_locked(p* pp, p* heir) noexcept {
     sched.free_gs = gp;
   }
   pp->free_count = 0;
+  if (g* full = pp->spare_gs) {
+    pp->spare_gs = nullptr;
+    full->older = sched.free_batches;
+    sched.free_batches = full;
+  }
   sched.free_hint.store(1, std::memory_order_relaxed);
   stacks_give(sched.stack_size_class, pp->stacks, pp->stack_count);
   pp->stack_count = 0;

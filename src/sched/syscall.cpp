@@ -16,19 +16,16 @@ bool commit_queue(g* gp) noexcept {
   return true;
 }
 
-m* caller() noexcept {
-  m* mp = self()->mp;
-  return mp && mp->curg ? mp : nullptr;
-}
-
 }  // namespace
 
 bool enter_call(call_kind kind) noexcept {
-  m* mp = caller();
-  if (!mp || (mp->curg->flags & g_in_call) != 0) return false;
-  WEFT_INVARIANT(self()->locks == 0, "entersyscall: holding locks", self()->locks);
-  mp->curg->flags |= g_in_call;
-  mp->curg->status.store(g_status::syscall, std::memory_order_relaxed);  // [mo:own] for dumps
+  thread_state* t = self();
+  m* mp = t->mp;
+  g* gp = mp ? mp->curg : nullptr;
+  if (!gp || (gp->flags & g_in_call) != 0) return false;
+  WEFT_INVARIANT(t->locks == 0, "entersyscall: holding locks", t->locks);
+  gp->flags |= g_in_call;
+  gp->status.store(g_status::syscall, std::memory_order_relaxed);  // [mo:own] for dumps
   mp->old_p = mp->pp;
   // [mo:calls] release, pairs with the acquire in sysmon's look.
   mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
@@ -43,21 +40,21 @@ bool enter_call(call_kind kind) noexcept {
   return true;
 }
 
-int get_errno() noexcept { return errno; }
-void set_errno(int value) noexcept { errno = value; }
-
 void leave_call() noexcept {
   m* mp = self()->mp;
   g* gp = mp->curg;
   if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
+  const int error = *mp->err;
   enter_runtime(mp);
   end_call(mp, gp);
   if (__builtin_expect(mp->pp != nullptr, 1) || regain_p(mp)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);
-    return;
+  } else {
+    leave_stack(mp, gp, nullptr, &commit_queue);
+    mp = self()->mp;
   }
-  leave_stack(mp, gp, nullptr, &commit_queue);
+  *mp->err = error;
 }
 
 }  // namespace weft::detail
