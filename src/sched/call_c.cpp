@@ -65,9 +65,11 @@ void call_on_g0(void (*f)(void*), void* arg) {
   g* gp = mp ? mp->curg : nullptr;
   if (!gp) return f(arg);  // there already, or on a thread of its own
   visit v{mp, gp, f, arg};
-  mp->curg = nullptr;
+  mp->in_c.store(true, std::memory_order_relaxed);
+  __atomic_store_n(&mp->curg, nullptr, __ATOMIC_RELEASE);  // [mo:in_c] who sees this sees that it is in C
   there_and_back(v);
-  mp->curg = gp;
+  __atomic_store_n(&mp->curg, gp, __ATOMIC_RELAXED);
+  mp->in_c.store(false, std::memory_order_release);  // [mo:in_c] who sees this sees the goroutine
 }
 
 void wait_for_init() noexcept {

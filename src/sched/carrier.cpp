@@ -45,8 +45,8 @@ struct next_up {
     return {r, nullptr};
   }
   g* next = static_cast<g*>(r);
-  if (next->flags & g_long_only) {
-    mp->chosen = next;
+  if ((next->flags & g_long_only) != 0 || (mp->curg->flags & g_long_only) != 0) {
+    choose(mp, next, s);
     return {};
   }
   if (next->flags & g_fresh) bind_stack(pp, next);
@@ -64,6 +64,11 @@ void carry(void*) {
     enter_runtime(mp);
     p* pp = mp->pp;  // it may also have lost us our P
     g* gp = mp->curg;
+    if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {  // its next part may run on any thread
+      begin_report();
+      error_text() << "weft: a coroutine has called lock_thread(), and waits or ends with it; only a goroutine can be locked to a thread\n";
+      fatal("schedule: coroutine locked to a thread");
+    }
     const next_up next = pp ? look_for_next(mp, pp) : next_up{};
     r = next.coroutine;
     if (__builtin_expect(r != nullptr, 1)) {
@@ -72,6 +77,7 @@ void carry(void*) {
     }
     if (!pp || pp->carrier_count >= resting_carriers) {
       if (next.goroutine) put_next(pp, next.goroutine);
+      else if (pp && mp->chosen) put_next(pp, std::exchange(mp->chosen, nullptr));  // our end looks for the next anew
       count_started(pp);  // it was not counted as a goroutine, and its end will be
       leave_runtime(mp);
       return;

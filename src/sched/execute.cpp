@@ -41,6 +41,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
       if (from->flags & g_bubbled) left = parking_in_bubble(from);
     }
     const bool committed = commit(from);
+    if (__builtin_expect(!mp->pp, 0)) mp->leaving.store(false, std::memory_order_release);  // [mo:leaving] pairs with the acquire in unwind_all.cpp
     if (__builtin_expect(left != nullptr, 0)) parked_in_bubble(left, committed);
     WEFT_INVARIANT(self()->locks == 0, "schedule: holding locks", self()->locks);
     if (committed) return;

@@ -369,11 +369,12 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (!mp->pp) return nullptr;
       continue;
     }
-    s = slice::fresh;
-    if (runnable* gp = mp->chosen) {
+    if (runnable* gp = mp->chosen) {  // a fresh slice each time would let two that wake each other keep the others from running
       mp->chosen = nullptr;
+      s = mp->chosen_slice;
       return gp;
     }
+    s = slice::fresh;
     if (pp->laps_left <= 1 || (sched.chaos && mp->random.one_in(8))) {
       if (runnable* gp = look(pp)) return gp;
     } else {

@@ -85,6 +85,7 @@ bool yield_commit(g* gp) noexcept {
   } else if (!pp->queue.try_put(gp)) {
     put_back(pp, gp);
   }
+  fence_after_submit();  // [mo:idle]
   if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
   return true;
 }

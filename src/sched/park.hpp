@@ -32,6 +32,13 @@ namespace weft {
 /// Whether the one that leaves still holds a lock, which its commit releases on the other side.
 enum class holding : std::uint8_t { nothing, maybe_a_lock };
 
+/// A short lap took r off the queue and cannot run it: g0 will, within the same slice.
+inline void choose(m* mp, runnable* r, slice s) noexcept {
+  WEFT_INVARIANT(mp->chosen == nullptr, "schedule: two were chosen");
+  mp->chosen = r;
+  mp->chosen_slice = s;
+}
+
 /// The next goroutine if a short lap may run it, else null: then g0 looks. Owner of pp only; pp may be null.
 [[gnu::always_inline]] inline g* short_lap(m* mp, p* pp, g* leaving, holding what) noexcept {
   // [mo:attention] relaxed: a bit that is missed now is seen 61 laps later at the latest; its condition is read by the long lap.
@@ -50,7 +57,7 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
     else if ((next->flags & g_long_only) != 0 || what == holding::maybe_a_lock) next = nullptr;
     else bind_stack(pp, next);
     if (!next) {
-      mp->chosen = taken;
+      choose(mp, taken, s);
       return nullptr;
     }
   }
@@ -102,9 +109,10 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
   p* pp = mp->pp;
   gp->set_why(why);
   gp->commit_arg = arg;
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.parks);
+  else mp->leaving.store(true, std::memory_order_relaxed);  // [mo:leaving] before the status
   // [mo:status] release, pairs with the acquire in ready(). Already now: nobody can find gp before commit lets go.
   gp->status.store(g_status::waiting, std::memory_order_release);
-  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.parks);
   leave_stack(mp, gp, short_lap(mp, pp, gp, holding::maybe_a_lock), commit);
 }
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
@@ -84,10 +85,15 @@ void follow_procs(std::int64_t now) noexcept {
   if (!sched.running.load(std::memory_order_relaxed) || machine_procs() == sched.procs.load(std::memory_order_relaxed)) return;
   // [mo:follow] acquire, pairs with the release of who has done: it has seen what was to be seen before.
   if (change_under_way.exchange(true, std::memory_order_acquire)) return;
-  go([] {
-    change_to_default(false);
-    change_under_way.store(false, std::memory_order_release);  // [mo:follow]
-  });
+  struct over {  // also when the goroutine is unwound before it has run
+    bool mine = true;
+    over() = default;
+    over(over&& o) noexcept : mine(std::exchange(o.mine, false)) {}
+    ~over() {
+      if (mine) change_under_way.store(false, std::memory_order_release);  // [mo:follow]
+    }
+  };
+  go([done = over()] { change_to_default(false); });
 }
 
 int procs() noexcept {

@@ -87,6 +87,7 @@ void inject(g_list& list) noexcept {
   m* mp = self()->mp;
   const in_runtime inside(mp);
   p* pp = mp ? +mp->pp : nullptr;
+  const bool behind_others = pp && !pp->queue.empty();
   if (pp) {
     while (pp->queue.ring_size() < runq::capacity / 2) {
       runnable* gp = now_runnable.pop_front();
@@ -100,7 +101,7 @@ void inject(g_list& list) noexcept {
     sched.global.put(now_runnable);
   }
   // One more P for each goroutine beyond the first that somebody must run: a searcher that finds work wakes the next.
-  if (n > 1 || !pp) wakep();
+  if (n > 1 || !pp || behind_others) wakep();
 }
 
 }  // namespace weft

@@ -21,6 +21,7 @@ void wait_for_taker(m* mp) noexcept {
     const timespec pause{0, 20'000};
     ::nanosleep(&pause, nullptr);
     mp->held_up.store(false, std::memory_order_relaxed);
+    full_fence();  // [mo:held_up] then `taking`; who stops all mutators sets that, and then reads held_up
   }
 }
 
@@ -44,14 +45,27 @@ m* take_p_locked(p* pp) noexcept {
 
 bool has_work(p* pp) noexcept { return !pp->queue.empty() || !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
 
+namespace {
+
+bool any_timers() noexcept {
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++)
+    if (const p* pp = sched.ps[i].load(std::memory_order_acquire); pp && pp->timers.earliest() != timer_heap::never) return true;  // [mo:procs]
+  return false;
+}
+
+}  // namespace
+
 void handoffp(p* pp) noexcept {
   std::int64_t due = timer_heap::never;
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed)) return p_stopped_locked(pp);
-    // Nobody waits for timers and the network: the new holder will, when it finds nothing else.
+    // Nobody waits for timers and the network: the new holder will, when it finds nothing else. And if all other Ps are idle, nobody
+    // but it would look at their timers either.
+    const bool last = sched.idle_p_count.load(std::memory_order_relaxed) == sched.procs.load(std::memory_order_relaxed) - 1;
     const bool no_poller = sched.last_poll.load(std::memory_order_relaxed) != 0 &&
-                           (netpoll_waiters() > 0 || pp->timers.earliest() != timer_heap::never);
+                           (netpoll_waiters() > 0 || pp->timers.earliest() != timer_heap::never || (last && any_timers()));
     if (!has_work(pp) && !no_poller) {
       put_idle_p_locked(pp);
       due = pp->timers.earliest();

@@ -165,6 +165,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   refuse_in_forked_child();
   static m* mp = nullptr;
   if (!mp) {
+    static_cast<void>(try_become_stopper());  // no look at this world before it has begun; nobody else can be it yet
     ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     ::pthread_sigmask(SIG_SETMASK, nullptr, &standard_mask);
@@ -251,6 +252,7 @@ void exit(int status) {
     sched.ending.store(true, std::memory_order_relaxed);
     exit_value = status;
     while (!try_become_stopper()) give_way();
+    mp = self()->mp;  // anew: that may have changed threads
     if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);
     if (mp->pp) static_cast<void>(releasep(mp));

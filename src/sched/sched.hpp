@@ -104,10 +104,13 @@ struct alignas(64) m {
   atomic<bool> in_rt{true};     // inside weft: in_runtime.hpp
   atomic<bool> taking{false};   // somebody is about to take its P
   atomic<bool> held_up{false};  // stands still at the entry of weft, because all mutators are stopped
+  atomic<bool> in_c{false};       // in call_c(): user code, though no goroutine is current
+  atomic<bool> leaving{false};    // without a P, a goroutine is on its way off its stack
   atomic<bool> displaced{false};  // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start
-  runnable* chosen = nullptr;  // what a short lap took from the queue and could not switch to
+  runnable* chosen = nullptr;  // what a short lap took from the queue and could not switch to,
+  slice chosen_slice = slice::fresh;  // and whose slice that goes on with
   bool spinning = false;    // searches for work
   std::uint8_t vain_wakeups = 0;  // times in a row that it was woken soon after it had gone to sleep, and found nothing
   std::int64_t slept_at = 0;

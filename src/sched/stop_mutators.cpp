@@ -26,11 +26,16 @@ void on_stop(int number, siginfo_t* info, void* context) {
     else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) previous.sa_handler(number);
     return;
   }
-  if (mp->in_rt.load(std::memory_order_relaxed)) return;
+  // With a lock of ours, too, it goes on: others may spin on it inside the runtime, and never stand still.
+  if (mp->in_rt.load(std::memory_order_relaxed) || self()->locks != 0) return;
   const int error = *mp->err;
-  mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] pairs with the acquire in stands_still()
-  while (stand_still.load(std::memory_order_acquire) != 0) os::futex_wait(stand_still, 1);  // [mo:stand_still]
-  mp->held_up.store(false, std::memory_order_relaxed);
+  do {
+    mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] pairs with the acquire in stands_still()
+    while (stand_still.load(std::memory_order_acquire) != 0) os::futex_wait(stand_still, 1);  // [mo:stand_still]
+    mp->held_up.store(false, std::memory_order_relaxed);
+    // [mo:held_up] then stand_still again: the next stop may have begun and have seen us held up. It sets that, and then reads this.
+    full_fence();
+  } while (stand_still.load(std::memory_order_acquire) != 0);  // [mo:stand_still]
   *mp->err = error;
 }
 
@@ -47,7 +52,8 @@ void install_handler() noexcept {
 
 // An M without a goroutine, or on its own stack, runs nothing of the user's, and without a P gets nothing to run.
 WEFT_UNSANITIZED bool stands_still(m* mp) noexcept {
-  return __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) == nullptr || mp->held_up.load(std::memory_order_acquire);  // [mo:held_up]
+  if (mp->held_up.load(std::memory_order_acquire)) return true;  // [mo:held_up]
+  return __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) == nullptr && !mp->in_c.load(std::memory_order_acquire);  // [mo:in_c]
 }
 
 template <class F>
@@ -68,6 +74,7 @@ void stop_the_world(void (*f)(void*), void* arg) {
   for_each_m([&](m* mp) {
     if (mp != me) mp->taking.store(true, std::memory_order_release);  // [mo:taking]
   });
+  full_fence();  // [mo:held_up] what was just set, then who is held up
   for (int rounds = 0;; rounds++) {
     bool all = true;
     for_each_m([&](m* mp) {

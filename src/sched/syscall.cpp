@@ -29,9 +29,13 @@ bool enter_call(call_kind kind) noexcept {
   mp->old_p = mp->pp;
   // [mo:calls] release, pairs with the acquire in sysmon's look.
   mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-  if (kind == call_kind::known_to_block || thieves.no_membarrier) {
+  if (kind == call_kind::known_to_block || thieves.no_membarrier || __builtin_expect(!mp->pp, 0)) {
     enter_runtime(mp);
-    p* pp = mp->pp ? releasep(mp) : nullptr;
+    p* pp = mp->pp && (kind == call_kind::known_to_block || thieves.no_membarrier) ? releasep(mp) : nullptr;
+    if (!pp) {  // it had lost it while it computed: now it does not compute, and others may be displaced
+      lock_guard hold(sched.lock);
+      no_longer_displaced(mp);
+    }
     leave_runtime(mp);
     if (pp) handoffp(pp);
   } else if (__builtin_expect(sched.sysmon_deep.load(std::memory_order_relaxed), 0)) {

@@ -120,7 +120,9 @@ class unwinder {
   }
   // Takes it from whatever it waits for.
   static bool claim(g* gp) noexcept {
-    if (gp->status.load(std::memory_order_relaxed) != g_status::waiting) return false;  // somebody makes it runnable just now
+    if (gp->status.load(std::memory_order_acquire) != g_status::waiting) return false;  // [mo:status] somebody makes it runnable just now
+    // [mo:leaving] It had no P, so our stop did not stop it: perhaps it is not off its stack yet. Next time.
+    if (const m* mp = gp->mp; mp && mp->leaving.load(std::memory_order_acquire)) return false;
     if (gp->flags & g_claimable) {
       if (gp->claimed.exchange(1, std::memory_order_acq_rel) != 0) return false;  // [mo:claim]
       gp->flags &= static_cast<std::uint16_t>(~g_claimable);

@@ -12,7 +12,8 @@ bool split_wanted() noexcept {
   const m* mp = self()->mp;
   if (!mp || !mp->curg) return sched.idle_p_count.load(std::memory_order_relaxed) != 0;  // a part is a goroutine for an idle P
   // A thief has taken what this P had, or it never had any.
-  return sched.procs.load(std::memory_order_relaxed) > 1 && !has_unstarted(mp->pp);
+  p* const pp = mp->pp;  // read once: it may be taken at any time
+  return sched.procs.load(std::memory_order_relaxed) > 1 && pp && !has_unstarted(pp);
 }
 
 }  // namespace weft::detail

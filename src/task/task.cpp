@@ -219,7 +219,8 @@ bool has_room(const g* gp) noexcept {
 }
 
 task_base* claim_newest_of(const task_group_core& c) noexcept {
-  tasks_of_p* l = of(self()->mp->pp);
+  p* const pp = self()->mp->pp;  // read once: it may be taken at any time
+  tasks_of_p* l = pp ? of(pp) : nullptr;
   if (!l || !l->newest.load(std::memory_order_relaxed)) return nullptr;
   lock_guard hold(l->lock);
   task_base* t = l->newest.load(std::memory_order_relaxed);

@@ -31,12 +31,12 @@ int poller_fd() noexcept {
   if ((fd = poller.load(std::memory_order_relaxed)) >= 0) return fd;
   fd = os::epoll_create();
   const int event = fd < 0 ? fd : os::event_fd();
-  if (event < 0) {
+  const int error = event < 0 ? event : os::epoll_control(fd, EPOLL_CTL_ADD, event, EPOLLIN, break_data);
+  if (error < 0) {
     begin_report();
-    error_text() << "runtime: epoll_create1 or eventfd failed with " << -event << " (ulimit -n?)\n";
+    error_text() << "runtime: epoll_create1, eventfd or epoll_ctl failed with " << -error << " (ulimit -n? fs.epoll.max_user_watches?)\n";
     fatal("netpoll init failed");
   }
-  os::epoll_control(fd, EPOLL_CTL_ADD, event, EPOLLIN, break_data);
   breaker.store(event, std::memory_order_relaxed);
   poller.store(fd, std::memory_order_release);  // [mo:poller.fd]
   return fd;

@@ -55,3 +55,20 @@ TEST(deadlock, of_coroutines_is_reported) {
   EXPECT_TRUE(ended_with(r, 2));
   EXPECT_TRUE(contains(r.err, "fatal error: all goroutines are asleep - deadlock!")) << r.err;
 }
+
+WEFT_CHILD(coroutine_locked_to_a_thread) {
+  return weft::run([] {
+    co::go([]() -> co::task<> {
+      weft::this_goroutine::lock_thread();
+      co_await co::sleep_for(1ms);
+    });
+    weft::this_goroutine::sleep_for(1h);
+  });
+}
+// A coroutine goes on wherever there is room: what it asked for cannot be given, and must not seem to be.
+TEST(fatal, coroutine_that_locks_its_thread_and_waits) {
+  const auto r = child("coroutine_locked_to_a_thread");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(contains(r.err, "fatal error: schedule: coroutine locked to a thread\n")) << r.err;
+  EXPECT_TRUE(contains(r.err, "weft: a coroutine has called lock_thread()"));
+}

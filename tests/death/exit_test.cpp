@@ -243,3 +243,30 @@ TEST(exit, by_a_panic_is_no_deadlock) {
   EXPECT_TRUE(starts_with(r.err, "panic: crash\n"));
   EXPECT_EQ(r.err.find("asleep"), std::string::npos);
 }
+
+WEFT_CHILD(exits_beside_stops_of_the_world) {
+  return weft::run(
+      [] {
+        for (int i = 0; i < 3; ++i) {
+          weft::go([i] {
+            for (int k = 0;; ++k) weft::set_procs(3 + (k + i) % 2), weft::this_goroutine::yield();
+          });
+        }
+        for (int i = 0; i < 2; ++i) {
+          weft::go([] {
+            for (;;) weft::this_goroutine::yield();
+          });
+        }
+        weft::this_goroutine::sleep_for(3ms);
+        weft::exit(0);
+      },
+      {.procs = 4});
+}
+// exit() may have to wait for its turn to stop the world, and comes back on another thread.
+TEST(exit, beside_others_that_stop_the_world_ends_with_its_value) {
+  for (int i = 0; i < scale(60, 5); ++i) {
+    const auto r = child("exits_beside_stops_of_the_world");
+    EXPECT_TRUE(ended_with(r, 0));
+    EXPECT_EQ(r.err, "");
+  }
+}

@@ -137,3 +137,36 @@ WEFT_TEST(coro_stress, the_number_of_processors_changes_under_a_tree) {
   wg.wait();
   weft::set_procs(before);
 }
+
+// Coroutines that block take carriers along; those that come to rest beyond the number kept end, and may have chosen somebody already
+// whom only g0 can switch to: that one must not be forgotten.
+WEFT_TEST(carriers, that_end_lose_nobody_whom_they_had_chosen) {
+  with_procs one(1);
+  auto gate = weft::make_chan<int>(), answers = weft::make_chan<int>(16);
+  std::vector<weft::chan<int>> asked;
+  weft::wait_group ended;
+  for (int i = 0; i < 6; ++i) {
+    asked.push_back(weft::make_chan<int>());
+    ended.add(1);
+    weft::go({.fp_environment = i % 2 == 0}, [&ended, i, answers, me = asked.back()] {
+      while (me.recv()) {
+        weft::this_goroutine::yield();
+        answers.send(i);
+      }
+      ended.done();
+    });
+  }
+  for (int n = 0; n < scale(2'000, 50); ++n) {
+    for (int i = 0; i < 20; ++i) co::go([](weft::chan<int> c) -> co::task<> {
+      static_cast<void>(c.recv());
+      co_return;
+    }(gate));
+    weft::this_goroutine::yield();
+    weft::this_goroutine::yield();
+    for (int i = 0; i < 20; ++i) gate.send(1);
+    for (auto& a : asked) a.send(1);
+    for (int i = 0; i < 6; ++i) ASSERT_TRUE(answers.recv_for(limit(10s))) << "round " << n;
+  }
+  for (auto& a : asked) a.close();
+  ended.wait();
+}

@@ -92,3 +92,32 @@ WEFT_TEST(order, lets_a_new_goroutine_run_before_a_crowd_runs_ten_more_times) {
   EXPECT_GE(worst, 0);
   EXPECT_LT(worst, 10);
 }
+
+// A goroutine that no short lap can switch to goes by g0, and within its waker's slice all the same: else a pair with such a one in it
+// has a fresh slice with each message, and nobody else ever has a turn.
+WEFT_TEST(order, lets_others_run_beside_a_pair_of_which_one_is_bound) {
+  for (const bool locked : {false, true}) {
+    std::atomic<bool> stop{false};
+    long turns = 0;
+    auto there = weft::make_chan<int>(), back = weft::make_chan<int>();
+    weft::wait_group done;
+    done.go([&] {
+      for (; !stop; ++turns) weft::this_goroutine::yield();
+    });
+    const auto answer = [&] {
+      if (locked) weft::this_goroutine::lock_thread();
+      while (const auto v = there.recv()) back.send(*v);
+    };
+    done.add(1);
+    weft::go({.fp_environment = !locked}, [&] {
+      answer();
+      done.done();
+    });
+    const auto end = std::chrono::steady_clock::now() + 300ms;
+    while (std::chrono::steady_clock::now() < end) there.send(1), static_cast<void>(back.recv());
+    stop = true;
+    there.close();
+    done.wait();
+    EXPECT_GE(turns, 3) << (locked ? "lock_thread()" : "fp_environment");
+  }
+}

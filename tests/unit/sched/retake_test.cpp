@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "support/support.hpp"
@@ -287,6 +288,34 @@ WEFT_TEST(hog, may_use_all_of_weft_when_it_has_lost_its_processor) {
   stop = true;
   others.wait();
   EXPECT_EQ(sum, 8);
+}
+
+// Who lost its processor while it computed, and then blocks, does not compute any more: it must not count against the few that may.
+WEFT_TEST(hog, that_blocks_afterwards_does_not_use_up_the_protection_from_others) {
+  with_procs one(1);
+  std::atomic<int> in{0};
+  std::atomic<bool> release{false};
+  weft::wait_group done;
+  for (int i = 0; i < 4; ++i) {
+    done.go([&] {
+      spin(60ms);
+      weft::blocking([&] {
+        ++in;
+        while (!release) ::usleep(1'000);
+      });
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return in == 4; }, 30s));
+  steady::duration best = 1h;
+  for (int i = 0; i < 8 && best >= 50ms; ++i) {
+    const hogs beside(1);
+    const auto start = steady::now();
+    self::sleep_for(5ms);
+    best = std::min(best, steady::now() - start);
+  }
+  release = true;
+  done.wait();
+  EXPECT_LT(best, limit(100ms));
 }
 
 WEFT_CHILD(longslice) {

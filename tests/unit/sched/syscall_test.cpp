@@ -287,3 +287,30 @@ WEFT_TEST(system_call, in_a_loop_does_not_keep_others_from_starting_and_stopping
     EXPECT_LT(steady::now() - begin, limit(5s)) << length.count();
   }
 }
+
+// Timers belong to processors. A call that takes the last one along that somebody watches must leave a watcher behind, or everybody
+// who sleeps sleeps until the call returns.
+WEFT_TEST(call, of_the_last_running_processor_leaves_somebody_at_the_timers) {
+  with_procs two(2);
+  std::atomic<bool> calling{false};
+  steady::duration slept{};
+  weft::wait_group done;
+  done.go([&] {
+    const auto start = steady::now();
+    self::sleep_for(200ms);
+    slept = steady::now() - start;
+  });
+  spin(5ms);  // so that the other processor has that timer
+  done.go([&] {
+    self::sleep_for(20ms);
+    weft::blocking([&] {
+      calling = true;
+      block(1500ms);
+    });
+  });
+  self::yield();
+  spin(5ms);
+  done.wait();
+  EXPECT_TRUE(calling.load());
+  EXPECT_LT(slept, limit(1s));
+}

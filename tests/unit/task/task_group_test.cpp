@@ -370,3 +370,12 @@ TEST(task_group, exception_that_nobody_saw_is_a_panic) {
   EXPECT_TRUE(ended_with(r, 2));
   EXPECT_TRUE(starts_with(r.err, "panic: unseen\n\ngoroutine 1 ")) << r.err;
 }
+
+// Without a processor there is no list of unstarted children to take one from.
+WEFT_TEST(task_group, may_be_waited_for_in_a_blocking_call) {
+  weft::task_group g;
+  std::atomic<int> ended{0};
+  for (int i = 0; i < 10; ++i) g.go([&] { ++ended; });
+  weft::blocking([&] { g.wait(); });
+  EXPECT_EQ(ended.load(), 10);
+}
