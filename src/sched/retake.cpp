@@ -17,10 +17,10 @@ void wait_for_taker(m* mp) noexcept {
       lock_guard hold(sched.lock);  // a taker decides under it
       if (!mp->taking.load(std::memory_order_acquire)) return;  // [mo:taking]
     }
-    mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] all mutators are stopped: for us to see
+    // All mutators are stopped. [mo:stand_still] acquire: with its number, `taking` of the same stop is seen from here on.
+    mp->held_up.store(sched.stand_still.load(std::memory_order_acquire), std::memory_order_release);  // [mo:held_up]
     const timespec pause{0, 20'000};
     ::nanosleep(&pause, nullptr);
-    mp->held_up.store(false, std::memory_order_relaxed);
   }
 }
 

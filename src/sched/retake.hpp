@@ -20,6 +20,17 @@ inline void no_longer_displaced(m* mp) noexcept {
   mp->displaced.store(false, std::memory_order_relaxed);
   sched.displaced.fetch_sub(1, std::memory_order_relaxed);
 }
+template <class F>
+void for_each_m(F f) noexcept {
+  for (m_node* n = sched.all_ms.load(std::memory_order_acquire); n; n = n->next) f(n->get());  // [mo:all_ms]
+}
+/// Whether code of the user's runs on the thread of mp, which has no P: a goroutine's, or foreign code that one has called on g0 (call_c.cpp).
+/// Once it is not so, it stays so until mp gets a P. Any thread.
+[[nodiscard]] WEFT_UNSANITIZED inline bool is_among_users(m* mp) noexcept {
+  const std::uint32_t before = mp->foreign.load(std::memory_order_acquire);  // [mo:foreign]
+  if ((before & 1) != 0 || __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) != nullptr) return true;
+  return mp->foreign.load(std::memory_order_relaxed) != before;  // a call has begun in between
+}
 /// The most goroutines that are displaced at once; past it, hogs are reported.
 [[nodiscard]] int most_displaced() noexcept;
 /// Whether there is something on pp, or for all, that a holder of pp would run.

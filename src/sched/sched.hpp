@@ -102,7 +102,7 @@ struct alignas(64) m {
   held_p pp;
   atomic<bool> in_rt{true};     // inside weft: in_runtime.hpp
   atomic<bool> taking{false};   // somebody is about to take its P
-  atomic<bool> held_up{false};  // stands still at the entry of weft, because all mutators are stopped
+  atomic<std::uint32_t> held_up{0};  // it stands still at the entry of weft, or in its signal's handler, for the stop of this number
   atomic<bool> displaced{false};  // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start
@@ -114,6 +114,7 @@ struct alignas(64) m {
   std::int64_t stole_at = 0;   // and when
   std::uint64_t stacks_seen = 0;   // give_memory_back(): stacks_activity() at the last look,
   std::int64_t stacks_still_at = 0;  // and since when it has stood still
+  atomic<std::uint32_t> foreign{0};  // call_c() begun and ended here: odd, its f runs on g0, and curg is null
   bool is_main = false;     // the thread that called run()
   bool main_ended = false;  // main's goroutine has just ended here
   atomic<std::uint64_t> calls{0};  // blocking calls entered and left: odd, it is in one
@@ -183,6 +184,7 @@ struct scheduler {
   atomic<bool> stopping{false};
   int stop_wait = 0;
   note stopped;
+  atomic<std::uint32_t> stand_still{0};  // the number of the stop of all mutators that is under way (sched/stop_mutators.cpp), or 0
 
   // The one thread that blocks in the poller.
   atomic<std::int64_t> last_poll{0};   // when it last came back; 0: it is in there
