@@ -9,9 +9,12 @@ namespace weft {
 /// Takes pp away from the M that holds it, which it returns, if that is in user code: null when it is not, or holds it no more, or where
 /// there is no membarrier. The P is then nobody's, and the caller hands it over. Under sched.lock.
 [[nodiscard]] m* take_p_locked(p* pp) noexcept;
+/// Calls f(pp, arg) in the place of the M that holds pp, if that is in user code, and leaves it its P: it waits meanwhile if it wants to come
+/// back. False, and f is not called, where take_p_locked() would give null. Under sched.lock.
+[[nodiscard]] bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept;
 /// Gives a P that is nobody's to a thread, if there is something to do; else it is idle.
 void handoffp(p* pp) noexcept;
-/// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.
+/// Gives the calling M a P if one is free; prefers the one it had. False: all are in use, or its goroutine may not pass the gate.
 [[nodiscard]] bool regain_p(m* mp) noexcept;
 /// The goroutine that ran here without its P has left this thread, or has one again. On a thread that has taken sched.lock since it
 /// lost the P: sysmon holds it until it has told.

@@ -81,7 +81,9 @@ void stop_the_world(void (*f)(void*), void* arg) {
     ::nanosleep(&pause, nullptr);
     if (rounds == 100'000) error_text() << "weft: stop_the_world: a thread does not take SIGURG; is it blocked there?\n";
   }
+  const std::int64_t since = os::now_ns();
   f(arg);
+  sched.mutator_stops.add(sched.stop_asked_at, since, os::now_ns());
   for_each_m([&](m* mp) {
     if (mp != me) mp->taking.store(false, std::memory_order_release);  // [mo:taking]
   });

@@ -1,8 +1,9 @@
-// stop_test.cpp: moments in which no goroutine runs, how long it takes until one is there.
+// stop_test.cpp: moments in which no goroutine runs, how long it takes until one is there, and what stats() says of it.
 // weft-test: serial=1 timeout=120
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <sstream>
 #include <time.h>
 
 #include "support/support.hpp"
@@ -182,4 +183,32 @@ WEFT_TEST(stop_the_world, loses_no_message_and_no_timer) {
   done.wait();
   EXPECT_EQ(sum, std::int64_t{n} * (n + 1) / 2);
   EXPECT_EQ(ticks, 20);
+}
+
+// Row 7: "max stop time metric stays bounded". Who tunes for latency wants to know how long a stop held everybody up.
+WEFT_TEST(stats, tell_how_long_the_world_was_stopped) {
+  const auto before = weft::stats();
+  weft::stop_the_world([]() noexcept { spin(2ms); });
+  const auto first = weft::stats();
+  EXPECT_EQ(first.mutator_stops.count, before.mutator_stops.count + 1);
+  EXPECT_EQ(first.stops.count, before.stops.count + 1);
+  EXPECT_GE(first.mutator_stops.stopped_ns, before.mutator_stops.stopped_ns + 2'000'000);
+  EXPECT_GE(first.mutator_stops.longest_stopped_ns, 2'000'000u);
+  EXPECT_GE(first.stops.longest_stopped_ns, first.mutator_stops.longest_stopped_ns);
+
+  const auto start = steady::now();
+  const int procs = weft::procs();
+  weft::set_procs(procs + 1);
+  weft::set_procs(procs);
+  const auto took = static_cast<std::uint64_t>((steady::now() - start).count());
+  const auto second = weft::stats();
+  EXPECT_EQ(second.mutator_stops.count, first.mutator_stops.count);
+  EXPECT_EQ(second.stops.count, first.stops.count + 2);
+  EXPECT_GT(second.stops.stopped_ns, first.stops.stopped_ns);
+  EXPECT_LE(second.stops.wait_ns + second.stops.stopped_ns - first.stops.wait_ns - first.stops.stopped_ns, took);
+  EXPECT_LE(second.stops.longest_wait_ns, second.stops.wait_ns);
+
+  std::ostringstream os;
+  weft::debug::dump(os);
+  EXPECT_EQ(weft::stats().stops.count, second.stops.count + 1);
 }
