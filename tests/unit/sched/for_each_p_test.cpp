@@ -230,7 +230,9 @@ WEFT_TEST(release_memory, empties_the_caches_of_all_processors) {
   } full, empty;
   EXPECT_TRUE(weft::for_each_p(&cached::add, &full));
   EXPECT_GT(full.stacks, 0u);
-  EXPECT_GT(full.bytes, 0u);
+  if (!under_asan) {  // which has each frame freed, so that it sees who uses one afterwards
+    EXPECT_GT(full.bytes, 0u);
+  }
   weft::release_memory();
   EXPECT_TRUE(weft::for_each_p(&cached::add, &empty));
   EXPECT_EQ(empty.stacks, 0u);
