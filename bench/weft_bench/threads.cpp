@@ -154,7 +154,10 @@ result set_procs(long n) {
   stop = true;
   all.wait();
   check("goroutines that ended", ended, runnable);
-  return {n, wall_s, quantiles("set", took)};
+  // The same from inside: the longest that it took until all stood still, and that they did.
+  const auto longest_us = [](std::uint64_t ns) { return static_cast<double>(ns) / 1'000; };
+  const weft::stop_times stops = weft::stats().stops;
+  return {n, wall_s, quantiles("set", took) + field("stop_wait_max_us", longest_us(stops.longest_wait_ns)) + field("stopped_max_us", longest_us(stops.longest_stopped_ns))};
 }
 
 }  // namespace bench

@@ -83,6 +83,13 @@ WEFT_API int set_procs(int n);
 /// WEFT_PROCS nor run_options say otherwise. On a thread that is not a goroutine's it counts from the next run() on.
 /// Threads: any.    Parks: yes.    Allocates: seldom.
 WEFT_API void set_default_procs();
+/// Gives back to the kernel, and to malloc, what weft keeps for the next goroutines and coroutines: the pages of all free stacks and the
+/// frames of coroutines that have ended, the caches of all processors included. For after a burst. What is used next is a little dearer.
+/// Of its own accord weft gives back only stacks, when it has been quiet for a while, and keeps 2,048. What malloc keeps is malloc's matter.
+/// Goroutines that compute or are in calls that block are not waited for. Between two run() only what no processor has is given back.
+///
+/// Parks:      until its turn.    Threads: any.    Allocates: yes, a little, and does without if it cannot.    Throws: nothing.
+WEFT_API void release_memory() noexcept;
 /// How many goroutines there are: those that were started and have not ended, main's included, weft's own not.
 WEFT_API int goroutines() noexcept;
 

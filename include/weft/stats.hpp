@@ -8,6 +8,13 @@
 
 namespace weft {
 
+/// How often the world was stopped, and for how long. In nanoseconds; sum and maximum over all stops.
+struct stop_times {
+  std::uint64_t count;
+  std::uint64_t wait_ns, longest_wait_ns;        ///< from the request until all stood still; the wait for one's turn is not in it
+  std::uint64_t stopped_ns, longest_stopped_ns;  ///< from then until they went on
+};
+
 struct scheduler_stats {
   std::uint64_t goroutines;      ///< alive now
   std::uint64_t started;         ///< ever
@@ -24,6 +31,8 @@ struct scheduler_stats {
   std::uint64_t polls;           ///< looks at the network poller
   std::uint64_t timers_fired;
   std::uint64_t stacks_mapped;   ///< stacks that exist, in use or cached
+  stop_times stops;              ///< of all processors: set_procs(), dumps, paused_goroutines, stop_the_world(). The end of run() is none
+  stop_times mutator_stops;      ///< of these, those that stopped also what computes or blocks: stop_the_world()
 };
 
 /// Threads: any.    Parks: no.    Allocates: no.

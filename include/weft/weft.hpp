@@ -23,6 +23,7 @@
 #include <weft/net.hpp>
 #include <weft/once.hpp>
 #include <weft/parallel.hpp>
+#include <weft/pause.hpp>
 #include <weft/pipeline.hpp>
 #include <weft/pool.hpp>
 #include <weft/rate_limiter.hpp>

@@ -53,6 +53,7 @@ enum g_flags : std::uint16_t {
   g_bubbled = 2048,      // belongs to a bubble (sched/bubble.hpp)
   g_from_outside = 4096,  // and waits for what may come from outside of it
   g_unguarded = 8192,     // its stack has a canary for a guard
+  g_pauser = 16384,       // has paused all others (sched/pause.cpp)
   g_coroutine = runnable::coroutine,  // not a goroutine: a coroutine, which one of a P's carriers runs (sched/carrier.hpp)
   g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call | g_bubbled | g_unguarded,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh | g_coroutine,

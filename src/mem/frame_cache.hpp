@@ -37,6 +37,17 @@ class frame_cache {
     bytes_ += static_cast<std::uint32_t>(bytes_of(cls));
     return true;
   }
+  /// Back to malloc, all of them.
+  void free_all() noexcept {
+    for (block*& first : free_) {
+      while (block* b = first) {
+        first = b->next;
+        std::free(b);
+      }
+    }
+    bytes_ = 0;
+  }
+  [[nodiscard]] std::uint32_t bytes() const noexcept { return bytes_; }
 
  private:
   static constexpr std::uint32_t most = 256 * 1024;

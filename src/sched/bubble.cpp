@@ -144,7 +144,7 @@ void readied_in_bubble(const g* gp) noexcept {
   // On g0 (a bubble's own wake-up) and at the end of the world nobody is asked where he comes from.
   const g* by = current_g();
   if (by && bubble_of(by) != b && is_for_insiders(gp->why()) && !sched.ending.load(std::memory_order_relaxed) &&
-      sched.unwinding.load(std::memory_order_relaxed) == unwind_phase::off)
+      !sched.unwinding.load(std::memory_order_relaxed))
     fatal("semaphore wake of synctest goroutine from outside bubble");
   lock_word(b->lock);
   b->running++;

@@ -8,7 +8,7 @@
 #include "base/throw.hpp"
 #include "os/futex.hpp"
 #include "sched/init.hpp"
-#include "sched/sched.hpp"
+#include "sched/lap.hpp"
 
 namespace weft {
 
@@ -65,11 +65,14 @@ void call_on_g0(void (*f)(void*), void* arg) {
   g* gp = mp ? mp->curg : nullptr;
   if (!gp) return f(arg);  // there already, or on a thread of its own
   visit v{mp, gp, f, arg};
-  mp->in_c.store(true, std::memory_order_relaxed);
-  __atomic_store_n(&mp->curg, nullptr, __ATOMIC_RELEASE);  // [mo:in_c] who sees this sees that it is in C
+  // [mo:foreign] release, twice: who finds no goroutine here finds this count odd, or changed (is_among_users()).
+  const std::uint32_t before = mp->foreign.load(std::memory_order_relaxed);
+  mp->foreign.store(before + 1, std::memory_order_relaxed);
+  __atomic_store_n(&mp->curg, nullptr, __ATOMIC_RELEASE);
   there_and_back(v);
-  __atomic_store_n(&mp->curg, gp, __ATOMIC_RELAXED);
-  mp->in_c.store(false, std::memory_order_release);  // [mo:in_c] who sees this sees the goroutine
+  mp->curg = gp;
+  mp->foreign.store(before + 2, std::memory_order_release);  // [mo:foreign]
+  honour_request();
 }
 
 void wait_for_init() noexcept {

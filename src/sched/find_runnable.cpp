@@ -2,6 +2,7 @@
 // a stop of the world; what a short lap chose; every 61st lap a look at clock, timers, slice, poller and global queue; the own
 // queue; the own timers; unstarted forks and tasks; the global queue; the poller; other Ps' queues, then their timers; and when there is
 // nothing anywhere, the long way to sleep that loses no work (idle.cpp).
+#include "sched/for_each_p.hpp"
 #include "sched/lap.hpp"
 #include "sched/retake.hpp"
 #include "sched/upcalls.hpp"
@@ -246,6 +247,7 @@ verdict watch(m* mp, p* pp, slice& s, runnable*& taken) noexcept {
 }
 
 void begin_spinning(m* mp) noexcept {
+  WEFT_INVARIANT(mp->pp->queue.empty(), "schedule: spinning with local work", mp->pp->id);
   mp->spinning = true;
   sched.spinning.fetch_add(1, std::memory_order_seq_cst);  // [mo:idle]
   sched.need_spinning.store(false, std::memory_order_relaxed);
@@ -356,9 +358,10 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
     p* pp = mp->pp;
     // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
     if (pp->attention.load(std::memory_order_relaxed) != 0) {
-      const bool all_long = sched.long_laps || sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off;
+      const bool all_long = sched.long_laps || sched.unwinding.load(std::memory_order_relaxed) || sched.gate.load(std::memory_order_relaxed) != 0;
       pp->attention.exchange(all_long ? +attention_always : 0u, std::memory_order_acq_rel);
       refuse_in_forked_child();
+      if (pp->safe_point.load(std::memory_order_relaxed)) run_safe_point(pp);
     }
     if (sched.stopping.load(std::memory_order_acquire)) {  // [mo:stop]
       if (runnable* gp = mp->chosen) {

@@ -15,11 +15,14 @@ namespace {
 bool commit_dead(g* gp) noexcept {
   m* mp = self()->mp;
   count_ended(mp->pp);
-  if (gp->flags & g_locked) end_locked(mp, gp);
-  if (gp->flags & g_bubbled) leave_bubble(gp);
-  if (gp->flags & g_main) {
-    mp->main_ended = true;
-    sched.ending.store(true, std::memory_order_relaxed);
+  if (__builtin_expect((gp->flags & (g_locked | g_bubbled | g_main | g_pauser)) != 0, 0)) {
+    if (gp->flags & g_pauser) fatal("paused_goroutines: the goroutine that paused the others has ended");
+    if (gp->flags & g_locked) end_locked(mp, gp);
+    if (gp->flags & g_bubbled) leave_bubble(gp);
+    if (gp->flags & g_main) {
+      mp->main_ended = true;
+      sched.ending.store(true, std::memory_order_relaxed);
+    }
   }
   free_g(mp->pp, gp);
   return true;

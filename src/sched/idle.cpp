@@ -146,7 +146,7 @@ void acquirep(m* mp, p* pp) noexcept {
   mp->pp = pp;
   pp->mp.store(mp, std::memory_order_release);  // [mo:p.m] pairs with the acquire in take_p_locked()
   pp->status.store(p::state::running, std::memory_order_relaxed);
-  if (sched.long_laps) pp->attention.fetch_or(attention_always, std::memory_order_relaxed);
+  if (sched.long_laps || sched.gate.load(std::memory_order_relaxed) != 0) pp->attention.fetch_or(attention_always, std::memory_order_relaxed);
 }
 
 p* releasep(m* mp) noexcept {

@@ -17,15 +17,19 @@ void wait_for_taker(m* mp) noexcept {
       lock_guard hold(sched.lock);  // a taker decides under it
       if (!mp->taking.load(std::memory_order_acquire)) return;  // [mo:taking]
     }
-    mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] all mutators are stopped: for us to see
+    // All mutators are stopped. [mo:stand_still] acquire: with its number, `taking` of the same stop is seen from here on.
+    mp->held_up.store(sched.stand_still.load(std::memory_order_acquire), std::memory_order_release);  // [mo:held_up]
     const timespec pause{0, 20'000};
     ::nanosleep(&pause, nullptr);
-    mp->held_up.store(false, std::memory_order_relaxed);
-    full_fence();  // [mo:held_up] then `taking`; who stops all mutators sets that, and then reads held_up
   }
 }
 
-m* take_p_locked(p* pp) noexcept {
+namespace {
+
+// Calls f if the holder of pp is in user code, and keeps it there until f has returned: it finds `taking` at its next entry, and then
+// waits for sched.lock, which we have. The holder, or null.
+template <class F>
+m* with_holder_outside(p* pp, F f) noexcept {
   if (thieves.no_membarrier) return nullptr;
   m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
   if (!mp || mp->in_rt.load(std::memory_order_relaxed)) return nullptr;  // a guess that saves the barrier
@@ -33,14 +37,24 @@ m* take_p_locked(p* pp) noexcept {
   mp->taking.store(true, std::memory_order_seq_cst);  // [mo:taking]
   barrier_on_all_threads();
   // [mo:in_rt] acquire: what it did to the P is seen. It may have given the P up itself, and be back in user code with another.
-  const bool taken = !mp->in_rt.load(std::memory_order_acquire) && mp->pp == pp;
-  if (taken) {
+  const bool outside = !mp->in_rt.load(std::memory_order_acquire) && mp->pp == pp;
+  if (outside) f(mp);
+  mp->taking.store(was, std::memory_order_release);  // [mo:taking] pairs with the acquire in enter_runtime()
+  return outside ? mp : nullptr;
+}
+
+}  // namespace
+
+m* take_p_locked(p* pp) noexcept {
+  return with_holder_outside(pp, [&](m* mp) {
     mp->pp = nullptr;
     pp->mp.store(nullptr, std::memory_order_relaxed);
     pp->status.store(p::state::idle, std::memory_order_relaxed);
-  }
-  mp->taking.store(was, std::memory_order_release);  // [mo:taking] pairs with the acquire in enter_runtime()
-  return taken ? mp : nullptr;
+  });
+}
+
+bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept {
+  return with_holder_outside(pp, [&](m*) { f(pp, arg); }) != nullptr;
 }
 
 bool has_work(p* pp) noexcept { return !pp->queue.empty() || !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
@@ -79,6 +93,8 @@ void handoffp(p* pp) noexcept {
 bool regain_p(m* mp) noexcept {
   lock_guard hold(sched.lock);
   if (sched.stopping.load(std::memory_order_relaxed)) return false;
+  const std::uint16_t gate = sched.gate.load(std::memory_order_relaxed);
+  if (gate != 0 && mp->curg && (mp->curg->flags & gate) == 0) return false;  // it goes to a queue then, and to the gate
   p* pp = sched.waiting_ps;
   if (pp) {
     sched.waiting_ps = pp->link;

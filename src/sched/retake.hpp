@@ -9,9 +9,12 @@ namespace weft {
 /// Takes pp away from the M that holds it, which it returns, if that is in user code: null when it is not, or holds it no more, or where
 /// there is no membarrier. The P is then nobody's, and the caller hands it over. Under sched.lock.
 [[nodiscard]] m* take_p_locked(p* pp) noexcept;
+/// Calls f(pp, arg) in the place of the M that holds pp, if that is in user code, and leaves it its P: it waits meanwhile if it wants to come
+/// back. False, and f is not called, where take_p_locked() would give null. Under sched.lock.
+[[nodiscard]] bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept;
 /// Gives a P that is nobody's to a thread, if there is something to do; else it is idle.
 void handoffp(p* pp) noexcept;
-/// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.
+/// Gives the calling M a P if one is free; prefers the one it had. False: all are in use, or its goroutine may not pass the gate.
 [[nodiscard]] bool regain_p(m* mp) noexcept;
 /// The goroutine that ran here without its P has left this thread, or has one again. On a thread that has taken sched.lock since it
 /// lost the P: sysmon holds it until it has told.
@@ -19,6 +22,17 @@ inline void no_longer_displaced(m* mp) noexcept {
   if (__builtin_expect(!mp->displaced.load(std::memory_order_relaxed), 1)) return;
   mp->displaced.store(false, std::memory_order_relaxed);
   sched.displaced.fetch_sub(1, std::memory_order_relaxed);
+}
+template <class F>
+void for_each_m(F f) noexcept {
+  for (m_node* n = sched.all_ms.load(std::memory_order_acquire); n; n = n->next) f(n->get());  // [mo:all_ms]
+}
+/// Whether code of the user's runs on the thread of mp, which has no P: a goroutine's, or foreign code that one has called on g0 (call_c.cpp).
+/// Once it is not so, it stays so until mp gets a P. Any thread.
+[[nodiscard]] WEFT_UNSANITIZED inline bool is_among_users(m* mp) noexcept {
+  const std::uint32_t before = mp->foreign.load(std::memory_order_acquire);  // [mo:foreign]
+  if ((before & 1) != 0 || __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) != nullptr) return true;
+  return mp->foreign.load(std::memory_order_relaxed) != before;  // a call has begun in between
 }
 /// The most goroutines that are displaced at once; past it, hogs are reported.
 [[nodiscard]] int most_displaced() noexcept;

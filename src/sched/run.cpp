@@ -63,6 +63,7 @@ bool bring_to_rest(m* mp) noexcept {
     begin_stop_locked(mp);
   }
   if (!wait_until_stopped(grace_ns)) return false;
+  sched.stop_since = 0;  // of a world that has ended nobody asks for how long
   const std::int64_t until = os::now_ns() + grace_ns;
   for (;;) {
     {

@@ -29,7 +29,7 @@ inline constexpr int max_procs = 1024;
 enum attention : std::uint32_t {
   attention_preempt = 1,  // the running goroutine has had its slice
   attention_stop = 2,     // the world stops
-  attention_safe_point = 4,
+  attention_safe_point = 4,  // for_each_p() has a function for this P
   attention_always = 8,   // sched.long_laps: never cleared
   attention_forked = 16,  // this is a forked child, and may not go on
 };
@@ -72,6 +72,7 @@ struct alignas(64) p {
 
   // Guarded by sched.lock.
   atomic<state> status{state::idle};
+  atomic<bool> safe_point{false};  // for_each_p() has not been here yet; the owner's long lap looks without the lock
   p* link = nullptr;
   int id = 0;
 
@@ -103,8 +104,7 @@ struct alignas(64) m {
   held_p pp;
   atomic<bool> in_rt{true};     // inside weft: in_runtime.hpp
   atomic<bool> taking{false};   // somebody is about to take its P
-  atomic<bool> held_up{false};  // stands still at the entry of weft, because all mutators are stopped
-  atomic<bool> in_c{false};       // in call_c(): user code, though no goroutine is current
+  atomic<std::uint32_t> held_up{0};  // it stands still at the entry of weft, or in its signal's handler, for the stop of this number
   atomic<bool> leaving{false};    // without a P, a goroutine is on its way off its stack
   atomic<bool> displaced{false};  // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
@@ -118,6 +118,7 @@ struct alignas(64) m {
   std::int64_t stole_at = 0;   // and when
   std::uint64_t stacks_seen = 0;   // give_memory_back(): stacks_activity() at the last look,
   std::int64_t stacks_still_at = 0;  // and since when it has stood still
+  atomic<std::uint32_t> foreign{0};  // call_c() begun and ended here: odd, its f runs on g0, and curg is null
   bool is_main = false;     // the thread that called run()
   bool main_ended = false;  // main's goroutine has just ended here
   atomic<std::uint64_t> calls{0};  // blocking calls entered and left: odd, it is in one
@@ -143,11 +144,10 @@ struct alignas(64) m {
   pthread_t thread{};
 };
 
-/// What runs while unwind_all() is at work: all laps are long then, and schedule() has a gate.
-enum class unwind_phase : std::uint8_t {
-  off,
-  gated,  // only those that unwind, or whose turn it is
-  open,   // all: perhaps one of these needs the others
+/// How long stops of the world took (weft::stop_times). Written by who is the stopper.
+struct stop_counts {
+  atomic<std::uint64_t> count{0}, wait_ns{0}, longest_wait_ns{0}, stopped_ns{0}, longest_stopped_ns{0};
+  void add(std::int64_t asked, std::int64_t stopped, std::int64_t end) noexcept;
 };
 
 /// Where an M lies: in one list for good, however often it is used again.
@@ -188,6 +188,15 @@ struct scheduler {
   atomic<bool> stopping{false};
   int stop_wait = 0;
   note stopped;
+  std::int64_t stop_asked_at = 0, stop_since = 0;  // the stopper's; 0: nothing to be counted
+  stop_counts stops, mutator_stops;
+  atomic<std::uint32_t> stand_still{0};  // the number of the stop of all mutators that is under way (sched/stop_mutators.cpp), or 0
+
+  // For each P (sched/for_each_p.cpp).
+  void (*safe_point_fn)(p* pp, void* arg) noexcept = nullptr;
+  void* safe_point_arg = nullptr;
+  int safe_point_wait = 0;             // Ps that it has not been called for
+  note safe_points_done;
 
   // The one thread that blocks in the poller.
   atomic<std::int64_t> last_poll{0};   // when it last came back; 0: it is in there
@@ -219,8 +228,13 @@ struct scheduler {
   bool trace_detail = false;
   std::int64_t report_slices_ns = 0;        // WEFT_DEBUG=longslice
   atomic<bool> unwinds{false};         // at_exit::unwind: goroutines wait so that the end can claim them, as a time-out would
-  atomic<unwind_phase> unwinding{unwind_phase::off};
-  g_list held;                         // by the gate; guarded by lock
+  atomic<bool> unwinding{false};       // unwind_all() is at work: all laps are long
+
+  // The gate in schedule(), of unwind_all() and of paused_goroutines: 0, it is open; else only who has one of these flags passes, and
+  // all laps are long. It is closed while the world is stopped.
+  atomic<std::uint16_t> gate{0};
+  g_list held;                         // by the gate
+  int pauses = 0;                      // paused_goroutines of the one that may run; its own
 
   // WEFT_DEBUG.
   bool long_laps = false;  // every lap is a long one: for what follows

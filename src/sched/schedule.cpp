@@ -15,15 +15,20 @@ void reset_spinning(m* mp) noexcept {
   wakep();
 }
 
-}  // namespace
+// Not who may pass the gate. False when it has been opened meanwhile, and nobody would come for r any more.
+bool set_aside(runnable* r) noexcept {
+  lock_guard hold(sched.lock);
+  if (sched.gate.load(std::memory_order_relaxed) == 0) return false;
+  sched.held.push_back(r);
+  return true;
+}
 
-namespace {
-// While the world is unwound. [unwind_all.cpp]
-bool may_run_gated(const runnable* gp) noexcept { return (gp->flags & (g_must_exit | g_unwinding | g_main)) != 0; }
 }  // namespace
 
 void schedule(m* mp) noexcept {
   for (;;) {
+    // It would go on searching, and nobody else would be woken for what lies here.
+    if (__builtin_expect(mp->spinning, 0)) WEFT_INVARIANT(mp->pp->queue.empty(), "schedule: spinning with local work", mp->pp->id);
     slice s = slice::fresh;
     g* gp;
     if (__builtin_expect(mp->locked_g != nullptr, 0)) {
@@ -34,11 +39,8 @@ void schedule(m* mp) noexcept {
       runnable* r = find_runnable(mp, s);
       if (!r) return;
       if (mp->spinning) reset_spinning(mp);
-      if (__builtin_expect(sched.unwinding.load(std::memory_order_relaxed) == unwind_phase::gated, 0) && !may_run_gated(r)) {
-        lock_guard hold(sched.lock);
-        sched.held.push_back(r);
-        continue;
-      }
+      const std::uint16_t gate = sched.gate.load(std::memory_order_relaxed);
+      if (__builtin_expect(gate != 0, 0) && (r->flags & gate) == 0 && set_aside(r)) continue;
       if (__builtin_expect((r->flags & g_locked) != 0, 0)) {
         start_locked_m(mp, static_cast<g*>(r), s);
         if (!mp->pp) return;

@@ -7,6 +7,16 @@
 
 namespace weft {
 
+namespace {
+stop_times times_of(const stop_counts& c) noexcept {
+  return {.count = c.count.load(std::memory_order_relaxed),
+          .wait_ns = c.wait_ns.load(std::memory_order_relaxed),
+          .longest_wait_ns = c.longest_wait_ns.load(std::memory_order_relaxed),
+          .stopped_ns = c.stopped_ns.load(std::memory_order_relaxed),
+          .longest_stopped_ns = c.longest_stopped_ns.load(std::memory_order_relaxed)};
+}
+}  // namespace
+
 scheduler_stats stats() noexcept {
   scheduler_stats s{};
   s.goroutines = static_cast<std::uint64_t>(goroutines());
@@ -31,6 +41,8 @@ scheduler_stats stats() noexcept {
     s.timers_fired += c.timers_fired.load(std::memory_order_relaxed);
   }
   s.stacks_mapped = stacks_mapped();
+  s.stops = times_of(sched.stops);
+  s.mutator_stops = times_of(sched.mutator_stops);
   return s;
 }
 

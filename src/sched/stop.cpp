@@ -17,7 +17,7 @@ namespace weft {
 
 namespace {
 
-atomic<bool> stopper{false};  // one at a time; the others go on running until it is their turn
+atomic<bool> stopper{true};  // one at a time; the others go on running until it is their turn. The first run() begins as the next ones do
 
 void raise_all(std::uint32_t bits) noexcept {
   const int n = sched.procs.load(std::memory_order_relaxed);
@@ -65,7 +65,18 @@ void clear_out_locked(p* pp, p* heir) noexcept {
 
 }  // namespace
 
+void stop_counts::add(std::int64_t asked, std::int64_t stopped, std::int64_t end) noexcept {
+  const auto waited = static_cast<std::uint64_t>(stopped - asked), stood = static_cast<std::uint64_t>(end - stopped);
+  bump(count);
+  bump(wait_ns, waited);
+  bump(stopped_ns, stood);
+  if (waited > longest_wait_ns.load(std::memory_order_relaxed)) longest_wait_ns.store(waited, std::memory_order_relaxed);
+  if (stood > longest_stopped_ns.load(std::memory_order_relaxed)) longest_stopped_ns.store(stood, std::memory_order_relaxed);
+}
+
 void begin_stop_locked(m* mp) noexcept {
+  sched.stop_asked_at = os::now_ns();
+  sched.stop_since = 0;
   sched.stop_wait = sched.procs.load(std::memory_order_relaxed);
   sched.stopped.clear();
   sched.stopping.store(true, std::memory_order_release);  // [mo:stop] pairs with the acquire in find_runnable()
@@ -110,7 +121,7 @@ void take_ps_of_users() noexcept {
 bool wait_until_stopped(std::int64_t limit_ns) noexcept {
   {
     lock_guard hold(sched.lock);
-    if (sched.stop_wait == 0) return true;
+    if (sched.stop_wait == 0) return sched.stop_since = os::now_ns(), true;
   }
   const std::int64_t until = os::add_ns(os::now_ns(), limit_ns);
   while (!sched.stopped.sleep_for(100'000)) {
@@ -118,6 +129,7 @@ bool wait_until_stopped(std::int64_t limit_ns) noexcept {
     if (os::now_ns() >= until) return false;
     raise_all(attention_stop);
   }
+  sched.stop_since = os::now_ns();
   return true;
 }
 
@@ -176,6 +188,7 @@ bool stop_for_a_look(m* mp, std::int64_t limit_ns, meanwhile how) noexcept {
     take_ps_of_users();
     raise_all(attention_stop);
   }
+  sched.stop_since = os::now_ns();
   return true;
 }
 
@@ -225,6 +238,8 @@ void resize_procs_locked(m* mp, int n) noexcept {
 
 void start_the_world() noexcept {
   m* mp = self()->mp;
+  if (sched.stop_since != 0) sched.stops.add(sched.stop_asked_at, sched.stop_since, os::now_ns());
+  sched.stop_since = 0;
   p* with_work = nullptr;
   {
     lock_guard hold(sched.lock);

@@ -2,6 +2,7 @@
 // had none or lost theirs: hogs, and blocking calls. Here they are stopped too, by a signal to each thread that has a goroutine.
 // A thread that gets it outside weft waits in the handler. One that gets it inside lets it pass: it is about to find that there is
 // no P for it, or to be held up at its next entry (`taking`), or to be back in code of the user's, where the next signal meets it.
+// Who stands still says for which stop: one that is about to go on after the last one does not count for this one.
 #include <weft/stop_the_world.hpp>
 
 #include <signal.h>
@@ -16,26 +17,22 @@ namespace {
 
 constexpr int stop_signal = SIGURG;  // Go's choice: ignored unless asked for, and hardly ever asked for
 
-atomic<std::uint32_t> stand_still{0};
 struct sigaction previous;
 
 void on_stop(int number, siginfo_t* info, void* context) {
   m* mp = self()->mp;
-  if (!mp || stand_still.load(std::memory_order_acquire) == 0) {  // [mo:stand_still]
+  if (!mp || sched.stand_still.load(std::memory_order_acquire) == 0) {  // [mo:stand_still]
     if (previous.sa_flags & SA_SIGINFO) previous.sa_sigaction(number, info, context);
     else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) previous.sa_handler(number);
     return;
   }
-  // With a lock of ours, too, it goes on: others may spin on it inside the runtime, and never stand still.
+  // With a lock of weft's it must go on: somebody who is in weft may wait for that, and is not at rest before he has it.
   if (mp->in_rt.load(std::memory_order_relaxed) || self()->locks != 0) return;
   const int error = *mp->err;
-  do {
-    mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] pairs with the acquire in stands_still()
-    while (stand_still.load(std::memory_order_acquire) != 0) os::futex_wait(stand_still, 1);  // [mo:stand_still]
-    mp->held_up.store(false, std::memory_order_relaxed);
-    // [mo:held_up] then stand_still again: the next stop may have begun and have seen us held up. It sets that, and then reads this.
-    full_fence();
-  } while (stand_still.load(std::memory_order_acquire) != 0);  // [mo:stand_still]
+  while (const std::uint32_t stop = sched.stand_still.load(std::memory_order_acquire)) {  // [mo:stand_still]
+    mp->held_up.store(stop, std::memory_order_release);  // [mo:held_up] pairs with the acquire in stands_still()
+    os::futex_wait(sched.stand_still, stop);
+  }
   *mp->err = error;
 }
 
@@ -50,15 +47,9 @@ void install_handler() noexcept {
   ::sigaction(stop_signal, &action, &previous);
 }
 
-// An M without a goroutine, or on its own stack, runs nothing of the user's, and without a P gets nothing to run.
-WEFT_UNSANITIZED bool stands_still(m* mp) noexcept {
-  if (mp->held_up.load(std::memory_order_acquire)) return true;  // [mo:held_up]
-  return __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) == nullptr && !mp->in_c.load(std::memory_order_acquire);  // [mo:in_c]
-}
-
-template <class F>
-void for_each_m(F f) noexcept {
-  for (m_node* n = sched.all_ms.load(std::memory_order_acquire); n; n = n->next) f(n->get());  // [mo:all_ms]
+// An M that is in weft for good runs nothing of the user's, and without a P gets nothing to run.
+bool stands_still(m* mp, std::uint32_t stop) noexcept {
+  return !is_among_users(mp) || mp->held_up.load(std::memory_order_acquire) == stop;  // [mo:held_up]
 }
 
 }  // namespace
@@ -70,15 +61,17 @@ void stop_the_world(void (*f)(void*), void* arg) {
   const stopped_world no_ps;
   m* me = self()->mp;
   install_handler();
-  stand_still.store(1, std::memory_order_release);  // [mo:stand_still]
+  static std::uint32_t last = 0;  // guarded by being the stopper
+  if (++last == 0) last = 1;
+  const std::uint32_t stop = last;
   for_each_m([&](m* mp) {
     if (mp != me) mp->taking.store(true, std::memory_order_release);  // [mo:taking]
   });
-  full_fence();  // [mo:held_up] what was just set, then who is held up
+  sched.stand_still.store(stop, std::memory_order_release);  // [mo:stand_still] after `taking`: who sees it stays until that is false again
   for (int rounds = 0;; rounds++) {
     bool all = true;
     for_each_m([&](m* mp) {
-      if (mp == me || stands_still(mp)) return;
+      if (mp == me || stands_still(mp, stop)) return;
       all = false;
       // It has a goroutine and nobody to give it to, so the thread lives. The signal may take a while on a busy machine: not too many.
       if (rounds % 16 == 0) ::pthread_kill(mp->thread, stop_signal);
@@ -88,12 +81,14 @@ void stop_the_world(void (*f)(void*), void* arg) {
     ::nanosleep(&pause, nullptr);
     if (rounds == 100'000) error_text() << "weft: stop_the_world: a thread does not take SIGURG; is it blocked there?\n";
   }
+  const std::int64_t since = os::now_ns();
   f(arg);
+  sched.mutator_stops.add(sched.stop_asked_at, since, os::now_ns());
   for_each_m([&](m* mp) {
     if (mp != me) mp->taking.store(false, std::memory_order_release);  // [mo:taking]
   });
-  stand_still.store(0, std::memory_order_release);  // [mo:stand_still]
-  os::futex_wake(stand_still, INT32_MAX);
+  sched.stand_still.store(0, std::memory_order_release);  // [mo:stand_still]
+  os::futex_wake(sched.stand_still, INT32_MAX);
 }
 
 }  // namespace detail

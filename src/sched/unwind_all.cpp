@@ -166,7 +166,8 @@ void unwind_all() {
     const std::size_t turns = enough ? 0 : u.take_turns(all);
     const bool open = turns == 0 && now - last_end > until_open_ns;
     if (enough || open) u.release_all();
-    sched.unwinding.store(enough ? unwind_phase::off : open ? unwind_phase::open : unwind_phase::gated, std::memory_order_relaxed);
+    sched.unwinding.store(!enough, std::memory_order_relaxed);
+    sched.gate.store(enough || open ? 0 : g_must_exit | g_unwinding | g_main, std::memory_order_relaxed);
     if (enough) {
       name_those_left(all);
       lock_guard hold(sched.lock);

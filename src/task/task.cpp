@@ -106,7 +106,7 @@ namespace {
 
 [[gnu::cold, gnu::noinline]] void tell_of_exit(task_base* t) {
   // It did not choose to exit, but the world ends: so does who needs its result.
-  if (const g* gp = current_g(); gp && (gp->flags & g_unwinding) == 0 && sched.unwinding.load(std::memory_order_relaxed) != unwind_phase::off) unwind_in_turn();
+  if (const g* gp = current_g(); gp && (gp->flags & g_unwinding) == 0 && sched.unwinding.load(std::memory_order_relaxed)) unwind_in_turn();
   t->error = std::make_exception_ptr(task_exited());
 }
 [[gnu::always_inline]] inline void tell_joiner(task_base* t) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lock/lock.hpp"
+#include "sched/sched.hpp"
 #include "support/support.hpp"
 
 using namespace weft::test;
@@ -60,6 +61,19 @@ WEFT_CHILD(parks_with_a_runtime_lock) {
 }
 // Goroutines that wait for the lock would wait for one that is not running.
 TEST(fatal, parking_with_a_lock_of_the_runtime) { expect_fatal("parks_with_a_runtime_lock", "schedule: holding locks"); }
+
+WEFT_CHILD(searches_with_local_work) {
+  return weft::run([] {
+    weft::m* mp = weft::self()->mp;
+    mp->spinning = true;
+    mp->pp->attention.fetch_or(weft::attention_safe_point);  // a long lap
+    weft::go([] {});
+    weft::go([] {});
+    weft::this_goroutine::yield();
+  }, {.procs = 1});
+}
+// Row 9. It would go on searching, and as long as somebody searches nobody is woken.
+TEST(fatal, searching_with_local_work) { expect_fatal("searches_with_local_work", "schedule: spinning with local work"); }
 
 WEFT_CHILD(unlock_of_a_free_mutex) {
   return weft::run([] {

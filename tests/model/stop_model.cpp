@@ -1,9 +1,12 @@
-// Stopping the world (sched/stop.cpp), timers that change heaps (work/timers.cpp), and unstarted tasks (task/task.cpp): as shipped.
+// Stopping the world (sched/stop.cpp), a function for every P (sched/for_each_p.cpp), the gate (sched/pause.cpp), timers that change heaps (work/timers.cpp), and unstarted tasks (task/task.cpp): as shipped.
 #include <utility>
 
 #include <weft/async.hpp>
 #include <weft/blocking.hpp>
+#include <weft/pause.hpp>
+#include <weft/this_goroutine.hpp>
 
+#include "sched/for_each_p.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/upcalls.hpp"
 #include "world.hpp"
@@ -110,6 +113,141 @@ void stop_and_want_threads() { stop_and_hand_over(2); }
 MODEL_OF(stop, each_p_is_counted_once_as_ps_change_hands, stop_and_hand_over, 2, 1, 30'000, 4'000)
 MUTANT_OF(stop, a_p_is_not_counted_if_set_aside_unseen, stop_and_hand_over, .knob = set_aside_unseen)
 MODEL_OF(stop, each_p_is_counted_once_for_want_of_threads, stop_and_want_threads, 2, 1, 30'000, 4'000)
+
+// What belongs to a P's holder, and how often for_each_p() has been there.
+struct of_p {
+  model::plain<int> used{0, "what belongs to the P's holder"};
+  int visits = 0;
+};
+struct each_p {
+  of_p of[2];
+  void use() {
+    m* mp = self()->mp;
+    const in_runtime inside(mp);
+    if (p* pp = mp->pp) of[pp->id].used.set(of[pp->id].used.get() + 1);
+  }
+  static void visit(p* pp, void* arg) noexcept {
+    of_p& o = static_cast<each_p*>(arg)->of[pp->id];
+    o.used.set(o.used.get() + 1);
+    o.visits++;
+  }
+};
+
+// One asks for a visit of each P, another comes into weft and leaves it, gives its P up, and goes on with whatever P there is.
+void visit_each(void (*between)()) {
+  world w(2);
+  each_p ps;
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  g* asks = w.goroutine([&] {
+    MODEL_CHECK(for_each_p(&each_p::visit, &ps));
+    for (const of_p& one : ps.of) MODEL_CHECK(one.visits == 1);
+    ran.fetch_add(1, std::memory_order_relaxed);
+  });
+  g* other = w.goroutine([&] {
+    ps.use();
+    between();
+    ps.use();
+    ran.fetch_add(1, std::memory_order_relaxed);
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(asks));
+  MODEL_CHECK(w.of(1)->queue.try_put(other));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
+  MODEL_CHECK(sched.idle_p_count.load(std::memory_order_relaxed) == 2);
+}
+void visit_one_that_computes() {
+  visit_each([] { model::sleep_until(model::now() + 1'000'000); });
+}
+void visit_one_that_calls() {
+  visit_each([] { blocking([] { model::system_call(); }); });
+}
+void visit_one_that_yields() {
+  visit_each([] { this_goroutine::yield(); });
+}
+MODEL_OF(each_p, is_visited_once_though_its_goroutine_computes, visit_one_that_computes, 2, 1, 30'000, 4'000)
+MODEL_OF(each_p, is_visited_once_as_it_is_handed_over, visit_one_that_calls, 2, 1, 30'000, 4'000)
+MODEL_OF(each_p, is_visited_once_in_its_laps, visit_one_that_yields, 2, 1, 30'000, 4'000)
+MUTANT_OF(each_p, is_in_two_hands_without_the_barrier, visit_one_that_computes, .no_barrier = true)
+MUTANT_OF(each_p, is_in_two_hands_if_entering_is_relaxed, visit_one_that_computes, .weaken = "enter_runtime")
+
+// Two ask at once, and a third wants the world to stop.
+void visits_take_turns() {
+  world w(2);
+  each_p ps;
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  g* asks = w.goroutine([&] {
+    MODEL_CHECK(for_each_p(&each_p::visit, &ps));
+    ran.fetch_add(1, std::memory_order_relaxed);
+  });
+  g* stops = w.goroutine([&] {
+    {
+      const stopped_world stopped;
+      MODEL_CHECK(sched.safe_point_wait == 0);
+    }
+    MODEL_CHECK(for_each_p(&each_p::visit, &ps));
+    ran.fetch_add(1, std::memory_order_relaxed);
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(asks));
+  MODEL_CHECK(w.of(1)->queue.try_put(stops));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
+  for (const of_p& one : ps.of) MODEL_CHECK(one.visits == 2);
+}
+MODEL_OF(each_p, is_visited_by_one_after_the_other, visits_take_turns, 2, 1, 30'000, 4'000)
+
+constexpr int opened_too_late = 7;
+
+// The end of a pause as it must not be: the gate is open when those that were set aside have gone, and the lock with them.
+void go_on_too_late() {
+  {
+    lock_guard hold(sched.lock);
+    current_g()->flags &= static_cast<std::uint16_t>(~g_pauser);
+    while (runnable* r = sched.held.pop_front()) sched.global.put(r);
+  }
+  sched.gate.store(0, std::memory_order_relaxed);
+  wakep();
+}
+
+// While one has paused all others it is alone, and then all run: those that were set aside, and those that were just about to be.
+void pause_and_go_on() {
+  world w(2);
+  atomic<int> ran{0};
+  model::name(ran, "ran");
+  model::name(sched.gate, "sched.gate");
+  model::plain<int> alone{0, "what needs a pause"};
+  const auto touch = [&] {
+    alone.set(alone.get() + 1);
+    ran.fetch_add(1, std::memory_order_relaxed);
+  };
+  g* third = w.goroutine([&] { ran.fetch_add(1, std::memory_order_relaxed); });
+  g* pauses = w.goroutine([&] {
+    alignas(paused_goroutines) char memory[sizeof(paused_goroutines)];
+    auto* pause = ::new (memory) paused_goroutines;
+    model::submit(third);
+    touch();
+    if (model::knob() == opened_too_late) go_on_too_late();
+    else pause->~paused_goroutines();
+  });
+  g* other = w.goroutine([&] {
+    const paused_goroutines pause;
+    touch();
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(pauses));
+  MODEL_CHECK(w.of(1)->queue.try_put(other));
+  w.start(0);
+  w.start(1);
+  settle(second);
+  MODEL_CHECK(ran.load(std::memory_order_relaxed) == 3);
+  MODEL_CHECK(sched.held.empty() && sched.gate.load(std::memory_order_relaxed) == 0);
+}
+MODEL_OF(pause, leaves_one_alone_and_nobody_behind, pause_and_go_on, 2, 1, 40'000, 6'000)
+MUTANT_OF(pause, leaves_somebody_behind_if_it_opens_too_late, pause_and_go_on, .knob = opened_too_late)
 
 // A timer fires once or is removed once, whoever comes first, though it moves to another heap meanwhile.
 void timer_fires_or_is_removed() {
