@@ -2,7 +2,6 @@
 // the other goroutines. Source: Go's entersyscall (proc.go).
 #pragma once
 
-#include <cerrno>
 #include <functional>
 #include <type_traits>
 #include <utility>
@@ -14,19 +13,13 @@ namespace weft {
 namespace detail {
 enum class call_kind : unsigned char { brief, known_to_block };
 WEFT_API bool enter_call(call_kind kind) noexcept;
-WEFT_API void leave_call() noexcept;
-// Out of line: the address of errno must not be remembered over leave_call(), which may change threads.
-WEFT_API int get_errno() noexcept;
-WEFT_API void set_errno(int value) noexcept;
+WEFT_API void leave_call() noexcept;  // leaves errno as it was, though perhaps on another thread
 
 class call_scope {
  public:
   explicit call_scope(call_kind kind) noexcept : entered_(enter_call(kind)) {}
   ~call_scope() {
-    if (!entered_) return;
-    const int error = get_errno();
-    leave_call();
-    set_errno(error);
+    if (entered_) leave_call();
   }
   call_scope(const call_scope&) = delete;
   call_scope& operator=(const call_scope&) = delete;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
@@ -12,16 +13,18 @@
 namespace weft {
 
 void wait_for_taker(m* mp) noexcept {
+  const int error = errno;  // on this thread all the while
   for (;;) {
     {
       lock_guard hold(sched.lock);  // a taker decides under it
-      if (!mp->taking.load(std::memory_order_acquire)) return;  // [mo:taking]
+      if (!mp->taking.load(std::memory_order_acquire)) break;  // [mo:taking]
     }
     mp->held_up.store(true, std::memory_order_release);  // [mo:held_up] all mutators are stopped: for us to see
     const timespec pause{0, 20'000};
     ::nanosleep(&pause, nullptr);
     mp->held_up.store(false, std::memory_order_relaxed);
   }
+  errno = error;
 }
 
 m* take_p_locked(p* pp) noexcept {

@@ -3,6 +3,8 @@
 // its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps.
 #include <weft/blocking.hpp>
 
+#include <cerrno>
+
 #include "sched/park.hpp"
 #include "sched/retake.hpp"
 
@@ -43,8 +45,25 @@ bool enter_call(call_kind kind) noexcept {
   return true;
 }
 
-int get_errno() noexcept { return errno; }
-void set_errno(int value) noexcept { errno = value; }
+namespace {
+
+// Out of line: the address of errno must not be remembered over leave_stack(), which may change threads.
+[[gnu::noinline]] int get_errno() noexcept { return errno; }
+[[gnu::noinline]] void set_errno(int value) noexcept { errno = value; }
+
+// The P was taken, or given up. Out of line: a call that kept its P needs none of the registers that a change of stacks does.
+[[gnu::noinline]] void come_back_without_p(m* mp, g* gp) noexcept {
+  const int error = get_errno();
+  if (regain_p(mp)) {
+    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
+    leave_runtime(mp);
+  } else {
+    leave_stack(mp, gp, nullptr, &commit_queue);
+  }
+  set_errno(error);
+}
+
+}  // namespace
 
 void leave_call() noexcept {
   m* mp = self()->mp;
@@ -52,12 +71,9 @@ void leave_call() noexcept {
   if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
   enter_runtime(mp);
   end_call(mp, gp);
-  if (__builtin_expect(mp->pp != nullptr, 1) || regain_p(mp)) {
-    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
-    leave_runtime(mp);
-    return;
-  }
-  leave_stack(mp, gp, nullptr, &commit_queue);
+  if (__builtin_expect(mp->pp == nullptr, 0)) return come_back_without_p(mp, gp);
+  gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
+  leave_runtime(mp);
 }
 
 }  // namespace weft::detail
