@@ -62,7 +62,7 @@ const std::vector<workload> workloads = {
     {"syscall_plain", 6'400, 64, 1'000'000, syscall_plain, a_tenth, {}},
     {"getpid", 5'000'000, 1, many, getpid, a_tenth, {}},
     {"lockthread", 100'000, 1, many, lockthread, a_tenth, {}},
-    {"set_procs", 2'000, 2, a_few, set_procs, a_tenth, {}},
+    {"set_procs", 2'000, 2, a_few, set_procs, a_tenth, {"hogs"}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},
     {"idle_conns", 0, 0, 0, nullptr, none, {"serve", "port"}},  // the same server
 };
@@ -90,6 +90,7 @@ std::string usage() {
          "  tasks=co       C++20 coroutines instead of goroutines, where a workload has that form\n"
          "  frames=F       yield, pingpong, ring: calls above each switch that return after it (3)\n"
          "  buffer=B       skynet: capacity of its channels (0)\n"
+         "  hogs=H         set_procs: how many more goroutines compute and never call weft (0)\n"
          "  linger_ms=MS   parked: how long after the end its memory is looked at (500)\n"
          "\n"
          "It prints one line of JSON. echo and idle_conns are servers: `echo --serve` prints its port and serves until\n"

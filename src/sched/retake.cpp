@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sched/upcalls.hpp"
 #include "work/netpoll.hpp"
@@ -12,16 +13,18 @@
 namespace weft {
 
 void wait_for_taker(m* mp) noexcept {
+  const int error = errno;  // on this thread all the while
   for (;;) {
     {
       lock_guard hold(sched.lock);  // a taker decides under it
-      if (!mp->taking.load(std::memory_order_acquire)) return;  // [mo:taking]
+      if (!mp->taking.load(std::memory_order_acquire)) break;  // [mo:taking]
     }
     // All mutators are stopped. [mo:stand_still] acquire: with its number, `taking` of the same stop is seen from here on.
     mp->held_up.store(sched.stand_still.load(std::memory_order_acquire), std::memory_order_release);  // [mo:held_up]
     const timespec pause{0, 20'000};
     ::nanosleep(&pause, nullptr);
   }
+  errno = error;
 }
 
 namespace {

@@ -3,6 +3,8 @@
 // its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps.
 #include <weft/blocking.hpp>
 
+#include <cerrno>
+
 #include "sched/park.hpp"
 #include "sched/retake.hpp"
 
@@ -44,18 +46,32 @@ bool enter_call(call_kind kind) noexcept {
   return true;
 }
 
-void leave_call() noexcept {
-  m* mp = self()->mp;
-  g* gp = mp->curg;
-  if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
-  const int error = *mp->err;
-  enter_runtime(mp);
-  end_call(mp, gp);
-  if (__builtin_expect(mp->pp != nullptr, 1) || regain_p(mp)) {
+namespace {
+
+// The P was taken, or given up. Out of line: a call that kept its P needs none of the registers that a change of stacks does.
+[[gnu::noinline]] void come_back_without_p(m* mp, g* gp) noexcept {
+  if (regain_p(mp)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);
   } else {
     leave_stack(mp, gp, nullptr, &commit_queue);
+  }
+}
+
+}  // namespace
+
+void leave_call() noexcept {
+  m* mp = self()->mp;
+  g* gp = mp->curg;
+  if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
+  const int error = *mp->err;  // by the pointer that mp has: never by name, whose address a compiler may remember over a switch
+  enter_runtime(mp);
+  end_call(mp, gp);
+  if (__builtin_expect(mp->pp != nullptr, 1)) {
+    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
+    leave_runtime(mp);
+  } else {
+    come_back_without_p(mp, gp);
     mp = self()->mp;
   }
   *mp->err = error;

@@ -1,11 +1,11 @@
-"""The bar chart of the README: time per operation relative to Go, one bar for each workload and count of procs.
+"""The bar chart of the README: time per operation relative to Go, and then to others; one bar for each workload and count of procs.
 
 Plain SVG, readable on light and dark pages: it brings its own ground and follows prefers-color-scheme.
 """
 from html import escape
 
-WIDTH, LEFT, RIGHT, TOP = 760, 128, 64, 74
-BAR, GAP, GROUP_GAP = 11, 2, 11
+WIDTH, LEFT, RIGHT, TOP = 760, 146, 64, 74
+BAR, GAP, GROUP_GAP, SECTION_GAP = 11, 2, 11, 44
 LONGEST = 1.5  # bars that would be longer are cut, and their figure says so
 
 STYLE = """
@@ -28,38 +28,41 @@ STYLE = """
   }"""
 
 
-def svg(rows, procs, title, subtitle, footer):
-    """rows: [(name, {procs: relative time})]. procs: the counts, each with a colour of its own."""
-    longest = min(LONGEST, max([1.0, *(v for _, values in rows for v in values.values())])) * 1.02
+def svg(sections, procs, title, subtitle, footer):
+    """sections: [(whose time is 1, [(name, {procs: relative time})])]. procs: the counts, each with a colour of its own."""
+    longest = min(LONGEST, max([1.0, *(v for _, rows in sections for _, values in rows for v in values.values())])) * 1.02
     plot = WIDTH - LEFT - RIGHT
 
     def x(value):
         return round(LEFT + plot * min(value, longest) / longest, 1)
 
-    bars, figures, y = [], [], TOP
-    for name, values in rows:
-        top = y
-        for p in procs:
-            if p not in values:
-                continue
-            v = values[p]
-            over = " (cut)" if v > longest else ""
-            bars.append(f'<rect class="p{procs.index(p) % 4}" x="{LEFT}" y="{y}" width="{max(1, round(x(v) - LEFT, 1))}" height="{BAR}" rx="1.5">'
-                        f"<title>{escape(name)}, procs {p}: {v:.2f} of Go's time</title></rect>")
-            figures.append(f'<text class="quiet figure" x="{x(v) + 5}" y="{y + BAR - 2}">{v:.2f}{over}</text>')
-            y += BAR + GAP
-        y -= GAP
-        bars.append(f'<text x="{LEFT - 10}" y="{(top + y) / 2 + 4:.1f}" text-anchor="end">{escape(name)}</text>')
-        y += GROUP_GAP
-    bottom = y - GROUP_GAP + 6
-    height = bottom + 40
+    grid, bars, marks, figures, y = [], [], [], [], TOP
+    for one, rows in sections:
+        first = y
+        for name, values in rows:
+            top = y
+            for p in procs:
+                if p not in values:
+                    continue
+                v = values[p]
+                over = " (cut)" if v > longest else ""
+                bars.append(f'<rect class="p{procs.index(p) % 4}" x="{LEFT}" y="{y}" width="{max(1, round(x(v) - LEFT, 1))}" height="{BAR}" rx="1.5">'
+                            f"<title>{escape(name)}, procs {p}: {v:.2f} of the time of {escape(one)}</title></rect>")
+                figures.append(f'<text class="quiet figure" x="{x(v) + 5}" y="{y + BAR - 2}">{v:.2f}{over}</text>')
+                y += BAR + GAP
+            y -= GAP
+            bars.append(f'<text x="{LEFT - 10}" y="{(top + y) / 2 + 4:.1f}" text-anchor="end">{escape(name)}</text>')
+            y += GROUP_GAP
+        bottom = y - GROUP_GAP + 6
+        grid += [f'<line class="grid" x1="{x(v)}" y1="{first - 6}" x2="{x(v)}" y2="{bottom}"/>'
+                 f'<text class="quiet" x="{x(v)}" y="{bottom + 14}" text-anchor="middle">{v:g}</text>'
+                 for v in (0, 0.25, 0.5, 0.75, 1.25, 1.5) if v <= longest]
+        marks += [f'<line class="go" x1="{x(1)}" y1="{first - 6}" x2="{x(1)}" y2="{bottom}"/>',
+                  f'<text x="{x(1)}" y="{first - 11}" text-anchor="middle">{escape(one)}</text>',
+                  f'<text class="quiet" x="{x(1)}" y="{bottom + 14}" text-anchor="middle">1</text>']
+        y = bottom + SECTION_GAP
+    height = y - SECTION_GAP + 40
 
-    grid = [f'<line class="grid" x1="{x(v)}" y1="{TOP - 6}" x2="{x(v)}" y2="{bottom}"/>'
-            f'<text class="quiet" x="{x(v)}" y="{bottom + 14}" text-anchor="middle">{v:g}</text>'
-            for v in (0, 0.25, 0.5, 0.75, 1.25, 1.5) if v <= longest]
-    go = [f'<line class="go" x1="{x(1)}" y1="{TOP - 6}" x2="{x(1)}" y2="{bottom}"/>',
-          f'<text x="{x(1)}" y="{TOP - 11}" text-anchor="middle">Go</text>',
-          f'<text class="quiet" x="{x(1)}" y="{bottom + 14}" text-anchor="middle">1</text>']
     legend = []
     for i, p in enumerate(procs):
         lx = LEFT + 84 * i
@@ -71,6 +74,6 @@ def svg(rows, procs, title, subtitle, footer):
         f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="6"/>',
         f'<text class="title" x="16" y="26">{escape(title)}</text>',
         f'<text class="quiet" x="16" y="43">{escape(subtitle)}</text>',
-        *legend, *grid, *bars, *go, *figures,
+        *legend, *grid, *bars, *marks, *figures,
         f'<text class="quiet" x="16" y="{height - 9}">{escape(footer)}</text>',
         "</svg>", ""])

@@ -131,7 +131,9 @@ class Measurer:
 
 
 def plain(program, workload, procs, args):
-    done = subprocess.run([program, workload, "--procs", str(procs), *args], capture_output=True, text=True, timeout=120)
+    # All programs know --n, and not all n=.
+    given = [word for arg in args for word in (("--n", arg[2:]) if arg.startswith("n=") else (arg,))]
+    done = subprocess.run([program, workload, "--procs", str(procs), *given], capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         raise Failed(last_words(done))
     return json.loads(done.stdout)

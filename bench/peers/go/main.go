@@ -307,6 +307,7 @@ func parallelFor(n int) result {
 		}
 		return 0
 	}
+	clear(out) // its pages are there before the clock starts, as in the other programs
 	start := time.Now()
 	const chunk = 1024 // the usual way: as many goroutines as procs, and a shared counter
 	var next atomic.Int64
@@ -513,16 +514,22 @@ func parked(n int) result {
 		"bytes_per_task": bytes, "start_ns": perOp(wall, n), "wake_ns": perOp(wake, n)}}
 }
 
+// computeUntil calls nothing: only a signal takes the processor from it.
+func computeUntil(stop *atomic.Bool, sink *atomic.Uint64) {
+	x := uint64(1)
+	for !stop.Load() {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	sink.Add(x)
+}
+
 func hog(n int) result {
 	const period = time.Millisecond
 	var stop atomic.Bool
+	var sink atomic.Uint64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for x := uint64(1); !stop.Load(); {
-				x = x*6364136223846793005 + 1442695040888963407
-			}
-		})
+		wg.Go(func() { computeUntil(&stop, &sink) })
 	}
 	late := make([]time.Duration, n)
 	wg.Go(func() {
@@ -536,6 +543,7 @@ func hog(n int) result {
 	})
 	wg.Wait()
 	slices.Sort(late)
+	check("early ticks", min(0, int(late[0])), 0)
 	return result{ops: n, more: extras{
 		"tick_p50_us": us(late, 0.5), "tick_p99_us": us(late, 0.99), "tick_max_us": us(late, 1)}}
 }
@@ -544,6 +552,7 @@ func blockingCalls(n int) result {
 	const tasks = 64
 	each := n / tasks
 	var done atomic.Bool
+	var made atomic.Int64 // to their end
 	var wg sync.WaitGroup
 	yields := make(chan int)
 	go func() {
@@ -556,31 +565,42 @@ func blockingCalls(n int) result {
 	}()
 	for range tasks {
 		wg.Go(func() {
+			mine := 0
 			for range each {
 				millisecond := syscall.Timespec{Nsec: 1e6}
-				syscall.Nanosleep(&millisecond, nil)
+				if syscall.Nanosleep(&millisecond, nil) == nil {
+					mine++
+				}
 			}
+			made.Add(int64(mine))
 		})
 	}
 	wg.Wait()
 	done.Store(true)
-	return result{ops: each * tasks, more: extras{"other_yields": <-yields}}
+	count := <-yields
+	check("calls", int(made.Load()), each*tasks)
+	return result{ops: each * tasks, more: extras{"other_yields": count}}
 }
 
 func getpid(n int) result {
+	const turn = 10_000 // in turn, for the difference is small beside what disturbs either
 	sum := 0
-	start := time.Now()
-	for range n {
-		pid, _, _ := syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0)
-		sum += int(pid)
+	var bare, wall time.Duration
+	for left := n; left > 0; left -= turn {
+		k := min(left, turn)
+		start := time.Now()
+		for range k {
+			pid, _, _ := syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0)
+			sum += int(pid)
+		}
+		bare += time.Since(start)
+		start = time.Now()
+		for range k {
+			pid, _, _ := syscall.Syscall(syscall.SYS_GETPID, 0, 0, 0)
+			sum -= int(pid)
+		}
+		wall += time.Since(start)
 	}
-	bare := time.Since(start)
-	start = time.Now()
-	for range n {
-		pid, _, _ := syscall.Syscall(syscall.SYS_GETPID, 0, 0, 0)
-		sum -= int(pid)
-	}
-	wall := time.Since(start)
 	check("sum", sum, 0)
 	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(n) }
 	return result{ops: n, wall: wall, more: extras{"bare_ns": each(bare), "over_ns": each(wall - bare)}}
@@ -612,11 +632,12 @@ func lockThread(n int) result {
 	return result{ops: n}
 }
 
-// setProcs changes GOMAXPROCS to and fro beside 1,000 runnable goroutines.
+// setProcs changes GOMAXPROCS to and fro beside 1,000 runnable goroutines, and some (hogs=) that compute.
 func setProcs(n int) result {
 	const runnable = 1000
 	procs := runtime.GOMAXPROCS(0)
 	var stop atomic.Bool
+	var sink atomic.Uint64
 	var ended atomic.Int64
 	var wg sync.WaitGroup
 	for range runnable {
@@ -626,6 +647,9 @@ func setProcs(n int) result {
 			}
 			ended.Add(1)
 		})
+	}
+	for range param("hogs", 0) {
+		wg.Go(func() { computeUntil(&stop, &sink) })
 	}
 	runtime.Gosched()
 	took := make([]time.Duration, n)
@@ -713,6 +737,8 @@ var workloads = map[string]workload{
 	"getpid":       {5_000_000, getpid, nil},
 	"lockthread":   {100_000, lockThread, nil},
 	"set_procs":    {2_000, setProcs, nil},
+
+	"syscall_plain": {6_400, blockingCalls, nil}, // Go has one way
 }
 
 var params = map[string]string{}
