@@ -24,6 +24,7 @@ struct scheduler_stats {
   std::uint64_t polls;           ///< looks at the network poller
   std::uint64_t timers_fired;
   std::uint64_t stacks_mapped;   ///< stacks that exist, in use or cached
+  std::uint64_t attached;        ///< threads that weft did not make and knows (attach.hpp), now
 };
 
 /// Threads: any.    Parks: no.    Allocates: no.

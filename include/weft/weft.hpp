@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weft/async.hpp>
+#include <weft/attach.hpp>
 #include <weft/barrier.hpp>
 #include <weft/blocking.hpp>
 #include <weft/broadcast.hpp>

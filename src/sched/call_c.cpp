@@ -70,6 +70,8 @@ void call_on_g0(void (*f)(void*), void* arg) {
   mp->curg = gp;
 }
 
+bool in_goroutine() noexcept { return current_g() != nullptr; }
+
 void wait_for_init() noexcept {
   // [mo:init] acquire, pairs with the release in run_init_tasks().
   while (init_is_done.load(std::memory_order_acquire) == 0) os::futex_wait(init_is_done, 0);
