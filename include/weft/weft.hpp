@@ -22,6 +22,7 @@
 #include <weft/local.hpp>
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
+#include <weft/on_switch.hpp>
 #include <weft/once.hpp>
 #include <weft/parallel.hpp>
 #include <weft/pipeline.hpp>

@@ -53,21 +53,23 @@ WEFT_UNSANITIZED [[gnu::noinline]] void there_and_back(visit& v) {
 
 void refuse_in_call_c(wait_reason why) noexcept {
   if (__builtin_expect(self()->mp == nullptr, 1)) return;
+  const bool hook = self()->mp->on_g0 == guest::hook;
   begin_report();
-  error_text() << "weft: " << to_string(why) << " in call_c: what runs on the scheduler's stack may not wait for goroutines\n";
-  fatal("schedule: in call_c");
+  error_text() << "weft: " << to_string(why) << " in " << (hook ? "a switch hook" : "call_c") << ": what runs on the scheduler's stack may not wait for goroutines\n";
+  fatal(hook ? "schedule: in a switch hook" : "schedule: in call_c");
 }
 
 namespace detail {
 
-void call_on_g0(void (*f)(void*), void* arg) {
+void call_on_g0(void (*f)(void*), void* arg) { call_on_g0(f, arg, guest::call_c); }
+
+void call_on_g0(void (*f)(void*), void* arg, guest whose) {
   m* mp = self()->mp;
   g* gp = mp ? mp->curg : nullptr;
   if (!gp) return f(arg);  // there already, or on a thread of its own
   visit v{mp, gp, f, arg};
-  mp->curg = nullptr;
+  const visit_to_g0 there(mp, whose, gp);
   there_and_back(v);
-  mp->curg = gp;
 }
 
 bool in_goroutine() noexcept { return current_g() != nullptr; }

@@ -95,6 +95,9 @@ class held_p {
   atomic<p*> p_{nullptr};
 };
 
+/// Whose code runs on the scheduler's stack, besides weft's.
+enum class guest : std::uint8_t { none, call_c, hook };
+
 /// A thread of weft's. Its record is type-stable: a taker may look at one that has just ended.
 struct alignas(64) m {
   void* g0_sp = nullptr;    // the context of the scheduler on this thread's own stack, while a goroutine runs
@@ -103,6 +106,8 @@ struct alignas(64) m {
   atomic<bool> in_rt{true};     // inside weft: in_runtime.hpp
   atomic<bool> taking{false};   // somebody is about to take its P
   atomic<bool> held_up{false};  // stands still at the entry of weft, because all mutators are stopped
+  guest on_g0 = guest::none;
+  atomic<std::uint32_t> visits{0};  // of such guests, come and gone: odd, one is there
   atomic<bool> displaced{false};  // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start

@@ -45,9 +45,13 @@ void install_handler() noexcept {
   ::sigaction(stop_signal, &action, &previous);
 }
 
-// An M without a goroutine, or on its own stack, runs nothing of the user's, and without a P gets nothing to run.
+// An M without a goroutine runs nothing of the user's, but for guests of its own stack, and without a P gets nothing to run.
+// call_c() is stopped like any code of the user's; a switch hook is waited for.
 WEFT_UNSANITIZED bool stands_still(m* mp) noexcept {
-  return __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) == nullptr || mp->held_up.load(std::memory_order_acquire);  // [mo:held_up]
+  if (mp->held_up.load(std::memory_order_acquire)) return true;  // [mo:held_up]
+  // [mo:visits] acquire, pairs with visit_to_g0: no goroutine, and no guest came or went while we looked.
+  const std::uint32_t visits = mp->visits.load(std::memory_order_acquire);
+  return (visits & 1) == 0 && __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) == nullptr && mp->visits.load(std::memory_order_acquire) == visits;  // [mo:visits]
 }
 
 template <class F>
