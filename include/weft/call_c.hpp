@@ -11,13 +11,13 @@
 
 #include <weft/async.hpp>
 #include <weft/detail/config.hpp>
-#include <weft/this_goroutine.hpp>
 
 namespace weft {
 
 namespace detail {
 WEFT_API void call_on_g0(void (*f)(void*), void* arg);
 WEFT_API void wait_for_init() noexcept;
+WEFT_API bool in_goroutine() noexcept;
 }  // namespace detail
 
 /// Calls f() on the thread's own stack, at least 8 MiB, and gives what it returns or throws. It may not wait for goroutines there: a
@@ -48,14 +48,14 @@ auto call_c(F&& f) -> std::invoke_result_t<F> {
 }
 
 /// For a callback on a thread that weft did not make: runs f() as a goroutine, blocks the thread until that has ended, and gives what it
-/// returns or throws (task_exited if it exits). Before the init tasks of the first run() have ended it waits for them first.
+/// returns or throws (task_exited if it exits). An attached thread (attach.hpp) stays a thread, so there too. Before the init tasks of the first run() have ended it waits for them first.
 /// In a goroutine it is a plain call.
 /// All else works from such threads without it: channels, mutexes, go(), async(). This is for code that must be a goroutine, since
 /// it wants an id, or to wait for many things one after the other without a thread that wakes for each.
 /// Parks: yes.    Threads: any.    Allocates: a task.
 template <class F>
 auto call_weft(F&& f) -> std::invoke_result_t<F&> {
-  if (this_goroutine::id() != 0) return std::invoke(f);
+  if (detail::in_goroutine()) return std::invoke(f);
   detail::wait_for_init();
   return async([&f]() -> std::invoke_result_t<F&> { return std::invoke(f); }).join();
 }

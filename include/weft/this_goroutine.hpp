@@ -58,7 +58,7 @@ inline void yield() {
   detail::gogo(reinterpret_cast<void**>(s.from), s.load, commit, from);
   if (commit != nullptr) detail::landed(commit, from);
 }
-/// The goroutine's number: main is 1, never reused. 0 on a thread that weft did not make.
+/// The goroutine's number: main is 1, never reused. On a thread that weft did not make that of its attachment (attach.hpp), else 0.
 WEFT_API std::uint64_t id() noexcept;
 /// Bytes of stack between the goroutine's top and here, and what it may use in all.
 struct stack_use {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weft/async.hpp>
+#include <weft/attach.hpp>
 #include <weft/barrier.hpp>
 #include <weft/blocking.hpp>
 #include <weft/broadcast.hpp>
@@ -21,6 +22,7 @@
 #include <weft/local.hpp>
 #include <weft/mutex.hpp>
 #include <weft/net.hpp>
+#include <weft/on_switch.hpp>
 #include <weft/once.hpp>
 #include <weft/parallel.hpp>
 #include <weft/pause.hpp>

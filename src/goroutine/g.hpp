@@ -21,6 +21,7 @@ struct sudog;
 struct bubble;
 namespace detail {
 struct local_node;
+struct hooked;
 }
 
 /// Who owns the stack in each state is the point of them.
@@ -54,8 +55,9 @@ enum g_flags : std::uint16_t {
   g_from_outside = 4096,  // and waits for what may come from outside of it
   g_unguarded = 8192,     // its stack has a canary for a guard
   g_pauser = 16384,       // has paused all others (sched/pause.cpp)
+  g_hooked = 32768,       // has switch hooks (sched/on_switch.hpp)
   g_coroutine = runnable::coroutine,  // not a goroutine: a coroutine, which one of a P's carriers runs (sched/carrier.hpp)
-  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call | g_bubbled | g_unguarded,  // what a short lap does not know how to switch
+  g_long_only = g_fp_environment | g_locked | g_background | g_must_exit | g_in_call | g_bubbled | g_unguarded | g_hooked,  // what a short lap does not know how to switch
   g_special = g_long_only | g_fresh | g_coroutine,
 };
 
@@ -83,10 +85,11 @@ struct alignas(64) g : runnable {
   bubble* its_bubble = nullptr;        // with g_bubbled
   detail::local_node* locals = nullptr;  // its values of weft::local, newest first; null again when it ends
   atomic<std::int64_t> waiting_since{0};  // with g_wait_noted: when note_waiting() saw it first
+  detail::hooked* hooks = nullptr;       // with g_hooked: the latest first
   heap_timer sleep_timer;
   arch::fp_environment fp{};
   sanitizers::stack_state sanitizer;
-  atomic<std::uint32_t> wakeup{0};  // g_thread: the futex word it sleeps on
+  atomic<std::uint32_t> wakeup{0};  // g_thread: the futex word it sleeps on. g_hooked: hooks_at
 
   // The closure, if it fits: then go() touches no stack.
   static constexpr std::size_t small_closure = 64;

@@ -10,6 +10,7 @@
 
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/attach.hpp"
 #include "sched/call_c.hpp"
 #include "sched/park.hpp"
 #include "sched/unwind.hpp"
@@ -101,6 +102,7 @@ socket::wait_step socket::after_wait(direction d, std::error_code& ec) noexcept 
 
 bool socket::wait_on_thread(direction d, std::error_code& ec) noexcept {
   refuse_in_call_c(wait_reason::io_wait);
+  const thread_waits shown(wait_reason::io_wait);
   for (;;) {
     if (!check(d, ec)) return false;
     int limit_ms = 50;  // nothing wakes a thread in poll() when the socket is closed: look now and then

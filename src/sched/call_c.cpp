@@ -53,27 +53,29 @@ WEFT_UNSANITIZED [[gnu::noinline]] void there_and_back(visit& v) {
 
 void refuse_in_call_c(wait_reason why) noexcept {
   if (__builtin_expect(self()->mp == nullptr, 1)) return;
+  const bool hook = self()->mp->on_g0 == guest::hook;
   begin_report();
-  error_text() << "weft: " << to_string(why) << " in call_c: what runs on the scheduler's stack may not wait for goroutines\n";
-  fatal("schedule: in call_c");
+  error_text() << "weft: " << to_string(why) << " in " << (hook ? "a switch hook" : "call_c") << ": what runs on the scheduler's stack may not wait for goroutines\n";
+  fatal(hook ? "schedule: in a switch hook" : "schedule: in call_c");
 }
 
 namespace detail {
 
-void call_on_g0(void (*f)(void*), void* arg) {
+void call_on_g0(void (*f)(void*), void* arg) { call_on_g0(f, arg, guest::call_c); }
+
+void call_on_g0(void (*f)(void*), void* arg, guest whose) {
   m* mp = self()->mp;
   g* gp = mp ? mp->curg : nullptr;
   if (!gp) return f(arg);  // there already, or on a thread of its own
   visit v{mp, gp, f, arg};
-  // [mo:foreign] release, twice: who finds no goroutine here finds this count odd, or changed (is_among_users()).
-  const std::uint32_t before = mp->foreign.load(std::memory_order_relaxed);
-  mp->foreign.store(before + 1, std::memory_order_relaxed);
-  __atomic_store_n(&mp->curg, nullptr, __ATOMIC_RELEASE);
-  there_and_back(v);
-  mp->curg = gp;
-  mp->foreign.store(before + 2, std::memory_order_release);  // [mo:foreign]
+  {
+    const visit_to_g0 there(mp, whose, gp);
+    there_and_back(v);
+  }
   honour_request();
 }
+
+bool in_goroutine() noexcept { return current_g() != nullptr; }
 
 void wait_for_init() noexcept {
   // [mo:init] acquire, pairs with the release in run_init_tasks().

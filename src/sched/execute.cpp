@@ -3,6 +3,7 @@
 #include "sched/bubble.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
+#include "sched/on_switch.hpp"
 #include "sched/report.hpp"
 
 namespace weft {
@@ -20,9 +21,12 @@ void execute(m* mp, g* gp, slice s) noexcept {
     bump(pp->count.switches);
     *mp->eh = gp->eh;
     *mp->err = gp->saved_errno;
-    if (gp->flags & g_fp_environment) {
-      mp->fp = arch::save_fp();
-      arch::load_fp(gp->fp);
+    if (__builtin_expect((gp->flags & (g_fp_environment | g_hooked)) != 0, 0)) {
+      if (gp->flags & g_hooked) enter_hooks(mp, gp);
+      if (gp->flags & g_fp_environment) {
+        mp->fp = arch::save_fp();
+        arch::load_fp(gp->fp);
+      }
     }
     commit_fn commit = nullptr;
     g* from = nullptr;
@@ -32,7 +36,10 @@ void execute(m* mp, g* gp, slice s) noexcept {
     sanitizers::arrive(mp->g0_sanitizer, nullptr);
     if (from->flags & g_in_call) end_call(mp, from);  // it waits within: the call is over as far as we are concerned
     bubble* left = nullptr;
-    if (__builtin_expect((from->flags & (g_fp_environment | g_bubbled | g_unguarded)) != 0, 0)) {
+    bool hooked = false, special = false;
+    if (__builtin_expect((from->flags & (g_fp_environment | g_bubbled | g_unguarded | g_hooked)) != 0, 0)) {
+      special = true;
+      hooked = (from->flags & g_hooked) != 0;  // after its commit it may have ended elsewhere, but for what leave_hooks() does
       if ((from->flags & g_unguarded) != 0 && !canary_lives(from->stack, from->sp)) stack_has_overflowed(from);
       if (from->flags & g_fp_environment) {  // such a one never leaves by a short lap, so this thread's own are in mp->fp
         from->fp = arch::save_fp();
@@ -42,8 +49,12 @@ void execute(m* mp, g* gp, slice s) noexcept {
     }
     const bool committed = commit(from);
     if (__builtin_expect(!mp->pp, 0)) mp->leaving.store(false, std::memory_order_release);  // [mo:leaving] pairs with the acquire in unwind_all.cpp
-    if (__builtin_expect(left != nullptr, 0)) parked_in_bubble(left, committed);
     WEFT_INVARIANT(self()->locks == 0, "schedule: holding locks", self()->locks);
+    if (__builtin_expect(special, 0)) {
+      if (left) parked_in_bubble(left, committed);
+      if (hooked && (committed || !mp->pp)) leave_hooks(mp, from);
+      else if (hooked) from->wakeup.store(hooks_stay, std::memory_order_relaxed);
+    }
     if (committed) return;
     if (!mp->pp) {  // called off, but its P is gone
       from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]

@@ -36,7 +36,9 @@ struct next_context {
 [[gnu::noinline]] next_context choose_next(m* mp, g* gp) noexcept {
   WEFT_INVARIANT(self()->locks == 0, "goexit: holding locks");
   enter_runtime(mp);
-  g* next = gp->flags & g_main ? nullptr : short_lap(mp, mp->pp, gp, holding::nothing);
+  g* next = nullptr;
+  if (__builtin_expect((gp->flags & (g_main | g_hooked)) == 0, 1)) next = short_lap(mp, mp->pp, gp, holding::nothing);
+  else if (gp->flags & g_hooked) fatal("on_switch: its goroutine ends before it");
   return {change_over(mp, gp, next), &commit_dead};
 }
 

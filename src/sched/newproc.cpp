@@ -1,6 +1,7 @@
 // sched/newproc.cpp: a goroutine is born: a G from the caches with its closure in it (or, when that is large, on the top of its
 // stack); then onto the queue, next in line. It gets its stack when it first runs: so a thousand that are started and
 // run one after the other use one warm stack, and those that wait to be run cost no page.
+#include "sched/attach.hpp"
 #include "sched/bubble.hpp"
 #include "sched/in_runtime.hpp"
 #include "sched/lap.hpp"
@@ -308,7 +309,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
     gp->fp = arch::save_fp();
   }
   gp->name = options ? options->name : nullptr;
-  const g* creator = mp ? mp->curg : nullptr;
+  const g* creator = mp ? mp->curg : attached_g();
   gp->creator = creator ? creator->id : 0;
   if (__builtin_expect(bubble_of(creator) != nullptr, 0)) join_bubble(creator->its_bubble, gp);
   gp->created_at = __builtin_return_address(0);

@@ -3,38 +3,19 @@
 
 #include <sched.h>
 
-#include <new>
-
 #include <weft/this_goroutine.hpp>
 
 #include "os/futex.hpp"
+#include "sched/attach.hpp"
 #include "sched/call_c.hpp"
 #include "sched/unwind.hpp"
 #include "sched/retake.hpp"
 
 namespace weft {
 
-namespace {
-
-// Stands for a foreign thread wherever a sudog names a G; lives as long as the thread.
-struct thread_waiter {
-  g gp;
-  thread_waiter() noexcept {
-    gp.flags = g_thread;
-    gp.status.store(g_status::running, std::memory_order_relaxed);
-  }
-};
-
-g* this_thread_waiter() noexcept {
-  thread_local thread_waiter waiter;
-  return &waiter.gp;
-}
-
-}  // namespace
-
 g* current_or_thread() noexcept {
   g* gp = current_g();
-  return gp ? gp : this_thread_waiter();
+  return gp ? gp : this_threads_g();
 }
 
 void park_anyone(runnable* caller, commit_fn commit, void* arg, wait_reason why) noexcept {
@@ -57,6 +38,7 @@ namespace this_goroutine {
 
 std::uint64_t id() noexcept {
   const g* gp = current_g();
+  if (!gp) gp = attached_g();
   if (!gp) return 0;
   if (!gp->identity) return gp->id;
   if (*gp->identity == 0) *gp->identity = fresh_id();

@@ -11,6 +11,7 @@
 
 #include "base/throw.hpp"
 #include "os/signals.hpp"
+#include "sched/attach.hpp"
 #include "sched/lap.hpp"
 #include "sched/traceback.hpp"
 #include "sched/unwind.hpp"
@@ -96,6 +97,7 @@ void print_text(void* arg) {
 
 void dump_goroutines(error_text& out) noexcept {
   const g* gp = current_g();
+  if (!gp) gp = attached_g();
   if (gp) {
     stack_trace t;
     trace_here(t);

@@ -30,9 +30,9 @@ void for_each_m(F f) noexcept {
 /// Whether code of the user's runs on the thread of mp, which has no P: a goroutine's, or foreign code that one has called on g0 (call_c.cpp).
 /// Once it is not so, it stays so until mp gets a P. Any thread.
 [[nodiscard]] WEFT_UNSANITIZED inline bool is_among_users(m* mp) noexcept {
-  const std::uint32_t before = mp->foreign.load(std::memory_order_acquire);  // [mo:foreign]
+  const std::uint32_t before = mp->visits.load(std::memory_order_acquire);  // [mo:visits] pairs with visit_to_g0
   if ((before & 1) != 0 || __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) != nullptr) return true;
-  return mp->foreign.load(std::memory_order_relaxed) != before;  // a call has begun in between
+  return mp->visits.load(std::memory_order_relaxed) != before;  // one has begun in between
 }
 /// The most goroutines that are displaced at once; past it, hogs are reported.
 [[nodiscard]] int most_displaced() noexcept;

@@ -18,6 +18,7 @@
 #include <weft/run.hpp>
 
 #include "os/memory.hpp"
+#include "sched/attach.hpp"
 #include "sched/init.hpp"
 #include "sched/report.hpp"
 
@@ -194,6 +195,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   mp->random = random_source(sched.seed);
   sched.m_count.fetch_add(1, std::memory_order_relaxed);
   bind_thread(mp);
+  const attachment_rests while_it_is_ours;  // it cannot wake anybody from outside now
   const int procs = procs_of_run(options.procs);
   {
     lock_guard hold(sched.lock);

@@ -97,6 +97,9 @@ class held_p {
   atomic<p*> p_{nullptr};
 };
 
+/// Whose code runs on the scheduler's stack, besides weft's.
+enum class guest : std::uint8_t { none, call_c, hook };
+
 /// A thread of weft's. Its record is type-stable: a taker may look at one that has just ended.
 struct alignas(64) m {
   void* g0_sp = nullptr;    // the context of the scheduler on this thread's own stack, while a goroutine runs
@@ -106,6 +109,8 @@ struct alignas(64) m {
   atomic<bool> taking{false};   // somebody is about to take its P
   atomic<std::uint32_t> held_up{0};  // it stands still at the entry of weft, or in its signal's handler, for the stop of this number
   atomic<bool> leaving{false};    // without a P, a goroutine is on its way off its stack
+  guest on_g0 = guest::none;
+  atomic<std::uint32_t> visits{0};  // of such guests, come and gone: odd, one is there
   atomic<bool> displaced{false};  // its P was taken while it computed; guarded by sched.lock
   eh_globals* eh = nullptr; // this thread's C++ exception state,
   int* err = nullptr;       // and its errno: fetched once, at its start
@@ -118,7 +123,6 @@ struct alignas(64) m {
   std::int64_t stole_at = 0;   // and when
   std::uint64_t stacks_seen = 0;   // give_memory_back(): stacks_activity() at the last look,
   std::int64_t stacks_still_at = 0;  // and since when it has stood still
-  atomic<std::uint32_t> foreign{0};  // call_c() begun and ended here: odd, its f runs on g0, and curg is null
   bool is_main = false;     // the thread that called run()
   bool main_ended = false;  // main's goroutine has just ended here
   atomic<std::uint64_t> calls{0};  // blocking calls entered and left: odd, it is in one

@@ -3,6 +3,7 @@
 
 #include <weft/run.hpp>
 
+#include "sched/attach.hpp"
 #include "sched/lap.hpp"
 
 namespace weft {
@@ -41,6 +42,7 @@ scheduler_stats stats() noexcept {
     s.timers_fired += c.timers_fired.load(std::memory_order_relaxed);
   }
   s.stacks_mapped = stacks_mapped();
+  s.attached = static_cast<std::uint64_t>(attached_threads());
   s.stops = times_of(sched.stops);
   s.mutator_stops = times_of(sched.mutator_stops);
   return s;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arch/unwind.hpp"
+#include "sched/attach.hpp"
 #include "sched/bubble.hpp"
 #include "sched/lap.hpp"
 
@@ -86,7 +87,7 @@ void note_one(g* gp, std::int64_t now) noexcept {
   gp->wait.compare_exchange_strong(w, static_cast<std::uint8_t>(w | g_wait_noted), std::memory_order_relaxed);
 }
 
-bool has_stack(const g_portrait& g) noexcept { return (g.status == g_status::waiting || g.status == g_status::runnable) && !g.fresh; }
+bool has_stack(const g_portrait& g) noexcept { return !g.thread && (g.status == g_status::waiting || g.status == g_status::runnable) && !g.fresh; }
 
 constexpr std::int64_t minute_ns = 60'000'000'000;
 constexpr const char* lost = "\t[the stack cannot be read]\n";
@@ -106,6 +107,7 @@ struct collection {
   const g* skip = nullptr;
   const bubble* only = nullptr;
   g* gp = nullptr;
+  g_portrait thread{};
 
   void keep(const g_portrait& g, bool whole) {
     all.push_back({g, pcs.size(), static_cast<std::size_t>(t.count), t.left_out, whole});
@@ -145,6 +147,19 @@ void read_all(collection& c) {
         all.keep(g, !has_stack(g) || attempt(trace, arg));
       },
       &c);
+  if (c.only) return;
+  for (std::uint64_t id = 0; (id = with_next_attached(
+                                  id,
+                                  [](g* gp, void* arg) {
+                                    auto& all = *static_cast<collection*>(arg);
+                                    note_one(gp, all.now);
+                                    all.thread = portrait(gp, all.now);
+                                    all.gp = gp;
+                                  },
+                                  &c)) != 0;) {
+    c.t.count = c.t.left_out = 0;
+    if (c.gp != c.skip) c.keep(c.thread, true);
+  }
 }
 
 }  // namespace
@@ -202,6 +217,7 @@ g_portrait portrait(const g* gp, std::int64_t now) noexcept {
   p.why = gp->why();
   p.fresh = (gp->flags & g_fresh) != 0;
   p.locked = (gp->flags & g_locked) != 0;
+  p.thread = (gp->flags & g_thread) != 0;
   p.in = bubble_of(gp);
   if (gp->wait.load(std::memory_order_relaxed) & g_wait_noted) p.waiting_ns = now - gp->waiting_since.load(std::memory_order_relaxed);
   return p;
@@ -211,11 +227,16 @@ void print_goroutine(error_text& out, const g_portrait& g, const stack_trace& t,
   out << "goroutine " << g.id << " [" << status_text(g);
   if (g.status == g_status::waiting && g.waiting_ns >= minute_ns) out << ", " << g.waiting_ns / minute_ns << " minutes";
   if (g.locked) out << ", locked to thread";
+  if (g.thread) out << ", foreign thread";
   if (g.in) out << ", synctest bubble " << g.in->id;
   out << "]:";
   if (g.name) out << " " << g.name;
   out << "\n";
-  if ((g.status == g_status::running || g.status == g_status::syscall) && t.count == 0) out << "\tgoroutine running on other thread; stack unavailable\n";
+  if (g.thread) {
+    if (t.count == 0) out << "\tthread that weft did not make; stack unavailable\n";
+  } else if ((g.status == g_status::running || g.status == g_status::syscall) && t.count == 0) {
+    out << "\tgoroutine running on other thread; stack unavailable\n";
+  }
   if (g.fresh && t.count == 0 && g.entry) {
     stack_trace begin;
     begin.pc[begin.count++] = reinterpret_cast<std::uintptr_t>(g.entry);
@@ -266,6 +287,24 @@ void print_others(error_text& out, const g* skip, which_frames which) noexcept {
         if (!whole) all.out << lost;
       },
       &c);
+  struct look {
+    g_portrait seen;
+    const g* gp;
+    std::int64_t now;
+  } l{{}, nullptr, c.now};
+  c.t.count = c.t.left_out = 0;
+  for (std::uint64_t id = 0; (id = with_next_attached(
+                                  id,
+                                  [](g* gp, void* arg) {
+                                    auto& mine = *static_cast<look*>(arg);
+                                    mine.seen = portrait(gp, mine.now);
+                                    mine.gp = gp;
+                                  },
+                                  &l)) != 0;) {
+    if (l.gp == skip) continue;
+    out << "\n";
+    print_whatever_happens(out, l.seen, c.t, which);
+  }
 }
 
 void print_all(error_text& out) { print_bubble(out, nullptr); }
@@ -274,6 +313,7 @@ void print_bubble(error_text& out, const bubble* b) {
   collection c;
   c.only = b;
   const g* me = current_g();
+  if (!me) me = attached_g();
   if (me) {
     trace_here(c.t);
     c.keep(portrait(me, c.now), true);
@@ -288,6 +328,13 @@ void note_waiting(std::int64_t now) noexcept {
   static atomic<std::uint64_t> next{0};
   const std::uint64_t n = count_of_gs();
   for (std::uint64_t i = 0; i < most && i < n; i++) note_one(g_at(next.fetch_add(1, std::memory_order_relaxed) % n), now);
+  static atomic<std::uint64_t> last{0};
+  std::uint64_t id = last.load(std::memory_order_relaxed);
+  for (int i = 0; i < 16; i++) {  // each step looks at all of them
+    id = with_next_attached(id, [](g* gp, void* arg) { note_one(gp, *static_cast<std::int64_t*>(arg)); }, &now);
+    if (id == 0) break;
+  }
+  last.store(id, std::memory_order_relaxed);
 }
 
 }  // namespace weft

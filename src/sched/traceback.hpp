@@ -33,6 +33,7 @@ struct g_portrait {
   wait_reason why;
   bool fresh;   // has not run yet
   bool locked;  // to a thread
+  bool thread;  // no goroutine, but an attached thread
   const bubble* in;  // or null
 };
 [[nodiscard]] g_portrait portrait(const g* gp, std::int64_t now) noexcept;

@@ -6,6 +6,7 @@
 
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/attach.hpp"
 #include "sched/bubble.hpp"
 #include "sched/park.hpp"
 #include "sched/call_c.hpp"
@@ -40,6 +41,7 @@ void sleep_ns(std::int64_t ns) {
   g* gp = current_g();
   if (!gp) {
     refuse_in_call_c(wait_reason::sleep);
+    const thread_waits shown(wait_reason::sleep);
     for (const std::int64_t until = deadline_after_ns(ns); (ns = until - os::now_ns()) > 0;) {
       const timespec t = os::to_timespec(ns);
       ::nanosleep(&t, nullptr);
