@@ -71,7 +71,7 @@ enum class holding : std::uint8_t { nothing, maybe_a_lock };
   *mp->err = next->saved_errno;
   next->mp = mp;
   next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
-  return next->sp;
+  return take_context(next);
 }
 
 /// The last thing before the switch.
