@@ -2,6 +2,7 @@
 // each figure is exact for a moment of its own.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
@@ -25,6 +26,7 @@ struct scheduler_stats {
   std::uint64_t timers_fired;
   std::uint64_t stacks_mapped;   ///< stacks that exist, in use or cached
   std::uint64_t attached;        ///< threads that weft did not make and knows (attach.hpp), now
+  std::chrono::nanoseconds uptime;  ///< since the first run() began, zero before
 };
 
 /// Threads: any.    Parks: no.    Allocates: no.

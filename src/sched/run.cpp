@@ -166,6 +166,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   refuse_in_forked_child();
   static m* mp = nullptr;
   if (!mp) {
+    sched.began_ns.store(os::now_ns(), std::memory_order_relaxed);
     ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     ::pthread_sigmask(SIG_SETMASK, nullptr, &standard_mask);
