@@ -2,6 +2,7 @@
 // each figure is exact for a moment of its own.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
@@ -32,6 +33,7 @@ struct scheduler_stats {
   std::uint64_t timers_fired;
   std::uint64_t stacks_mapped;   ///< stacks that exist, in use or cached
   std::uint64_t attached;        ///< threads that weft did not make and knows (attach.hpp), now
+  std::chrono::nanoseconds uptime;  ///< since the first run() began, zero before
   stop_times stops;              ///< of all processors: set_procs(), dumps, paused_goroutines, stop_the_world(). The end of run() is none
   stop_times mutator_stops;      ///< of these, those that stopped also what computes or blocks: stop_the_world()
 };

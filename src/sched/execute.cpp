@@ -30,9 +30,10 @@ void execute(m* mp, g* gp, slice s) noexcept {
     }
     commit_fn commit = nullptr;
     g* from = nullptr;
+    void* load = take_context(gp);
     leave_runtime(mp);  // for gp: nothing of the P is touched from here on
     sanitizers::leave(mp->g0_sanitizer, gp->sanitizer, gp->stack.low, gp->stack.size());
-    arch::gogo(&mp->g0_sp, gp->sp, commit, from);
+    arch::gogo(&mp->g0_sp, load, commit, from);
     sanitizers::arrive(mp->g0_sanitizer, nullptr);
     if (from->flags & g_in_call) end_call(mp, from);  // it waits within: the call is over as far as we are concerned
     bubble* left = nullptr;

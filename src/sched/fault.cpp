@@ -55,8 +55,13 @@ bool on_stack_of(const g* gp, const ucontext_t& c) noexcept {
   error_text out;
   const traceback level = traceback_level();
   if (level == traceback::none) end_report(2);
-  stack_trace t;
-  trace_fault(context, t);
+  // The stack pointer itself may be what is wrong.
+  struct walk {
+    void* context;
+    stack_trace t;
+  } w{context, {}};
+  const bool whole = attempt([](void* arg) { trace_fault(static_cast<walk*>(arg)->context, static_cast<walk*>(arg)->t); }, &w);
+  const stack_trace& t = w.t;
   out << "\n";
   if (gp) {
     print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
@@ -64,6 +69,7 @@ bool on_stack_of(const g* gp, const ucontext_t& c) noexcept {
     out << "runtime stack:\n";
     print_frames(out, t, which_frames::all);
   }
+  if (!whole) out << "\t[the stack cannot be read]\n";
   if (level >= others_from) {
     static_cast<void>(stop_for_a_look(self()->mp, 50'000'000));
     print_others(out, gp, frames_asked_for());

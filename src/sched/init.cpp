@@ -13,6 +13,7 @@
 #include "lock/lock.hpp"
 #include "os/clock.hpp"
 #include "os/futex.hpp"
+#include "sched/sched.hpp"
 
 namespace weft {
 
@@ -101,7 +102,7 @@ struct first_thread {
 }  // namespace
 
 void run_init_tasks() {
-  const std::int64_t start = os::now_ns();
+  const std::int64_t start = sched.began_ns.load(std::memory_order_relaxed);
   if (init_task* t = take_first()) {
     const first_thread kept;
     do run_task(*t, nullptr, start);

@@ -14,6 +14,19 @@ namespace weft {
 
 // schedule.cpp: one M's life on its own stack. Returns when the M is to end (run()'s thread: when run() may return).
 void schedule(m* mp) noexcept;
+/// Where to go on, for who switches to gp: a saved context is good once. That it is not used twice is looked after with slow checks
+/// only, since that is a store and a branch in each switch; a null one faults at once in any case.
+[[gnu::always_inline]] inline void* take_context(g* gp) noexcept {
+#if WEFT_SLOW_CHECKS
+  void* sp = gp->sp;
+  WEFT_INVARIANT(sp != nullptr, "gogo: a context is resumed twice", gp->id, static_cast<const void*>(gp));
+  gp->sp = nullptr;
+  return sp;
+#else
+  return gp->sp;
+#endif
+}
+
 // execute.cpp: runs gp until it parks, yields or ends, and does for it what can be done only then.
 void execute(m* mp, g* gp, slice s) noexcept;
 // find_runnable.cpp: the next goroutine for this M, from wherever there is one; sleeps until there is. Null: the M is to end.

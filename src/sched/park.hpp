@@ -78,7 +78,7 @@ inline void choose(m* mp, runnable* r, slice s) noexcept {
   *mp->err = next->saved_errno;
   next->mp = mp;
   next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
-  return next->sp;
+  return take_context(next);
 }
 
 /// The last thing before the switch.

@@ -168,6 +168,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   static m* mp = nullptr;
   if (!mp) {
     static_cast<void>(try_become_stopper());  // no look at this world before it has begun; nobody else can be it yet
+    sched.began_ns.store(os::now_ns(), std::memory_order_relaxed);
     ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     ::pthread_sigmask(SIG_SETMASK, nullptr, &standard_mask);

@@ -218,6 +218,7 @@ struct scheduler {
   atomic<bool> ending{false};          // main's function has returned
   atomic<bool> main_exited{false};     // main's goroutine has ended otherwise: by this_goroutine::exit()
   m* main_m = nullptr;
+  atomic<std::int64_t> began_ns{0};    // when the first run() began; 0: not yet
   atomic<deadlock_policy> deadlock{deadlock_policy::automatic};  // run() sets it while Ms of an earlier run() sleep and look
   atomic<int> bubbles{0};              // with goroutines in them (sched/bubble.hpp)
   atomic<int> outsiders{0};            // who may make a goroutine runnable from outside, at any time: then nothing is a deadlock

@@ -3,6 +3,7 @@
 
 #include <weft/run.hpp>
 
+#include "os/clock.hpp"
 #include "sched/attach.hpp"
 #include "sched/lap.hpp"
 
@@ -42,6 +43,8 @@ scheduler_stats stats() noexcept {
     s.timers_fired += c.timers_fired.load(std::memory_order_relaxed);
   }
   s.stacks_mapped = stacks_mapped();
+  const std::int64_t began = sched.began_ns.load(std::memory_order_relaxed);
+  s.uptime = std::chrono::nanoseconds(began != 0 ? os::now_ns() - began : 0);
   s.attached = static_cast<std::uint64_t>(attached_threads());
   s.stops = times_of(sched.stops);
   s.mutator_stops = times_of(sched.mutator_stops);

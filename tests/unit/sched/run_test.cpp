@@ -155,3 +155,23 @@ TEST(this_goroutine, acts_on_the_thread_where_there_is_no_goroutine) {
   weft::this_goroutine::sleep_for(5ms);
   EXPECT_GE(steady::now() - start, 5ms);
 }
+
+WEFT_CHILD(uptimes) {
+  if (weft::stats().uptime != 0ns) return 1;
+  auto before = 0ns;
+  for (int i = 0; i < 2; ++i) {
+    const bool later = weft::run([&] {
+      for (int k = 0; k < 100; ++k) {
+        const auto now = weft::stats().uptime;
+        if (now <= 0ns || now < before) return 0;
+        before = now;
+      }
+      weft::this_goroutine::sleep_for(5ms);
+      return weft::stats().uptime >= before + 5ms ? 1 : 0;
+    }) != 0;
+    if (!later) return 2;
+  }
+  return weft::stats().uptime < before ? 3 : 0;
+}
+// Row 46 of Go's runtime.main. It is the process's: a second run() does not begin anew.
+TEST(run, counts_the_time_since_the_first_one_began) { EXPECT_TRUE(ended_with(child("uptimes"), 0)); }
