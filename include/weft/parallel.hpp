@@ -154,8 +154,12 @@ void parallel_for(First first, Last last, F&& f, const parallel_options& options
   detail::run_loop<index>(
       static_cast<index>(first), static_cast<index>(last),
       [&f](const index& from, const index& to) {
-        if constexpr (std::is_invocable_v<F&, index, index>) std::invoke(f, from, to);
-        else for (index i = from; i != to; ++i) std::invoke(f, i);
+        if constexpr (std::is_invocable_v<F&, index, index>) {
+          std::invoke(f, from, to);
+        } else {
+          F& body = f;  // in registers, with the end: what a step writes might be either as far as the compiler knows
+          for (index i = from, end = to; i != end; ++i) std::invoke(body, i);
+        }
       },
       options);
 }
@@ -166,8 +170,9 @@ void parallel_for(R&& range, F&& f, const parallel_options& options = {}) {
   const auto first = std::ranges::begin(range);
   detail::run_loop(
       first, first + static_cast<std::ranges::range_difference_t<R>>(std::ranges::size(range)),
-      [&f](auto from, const auto& to) {
-        for (; from != to; ++from) std::invoke(f, *from);
+      [&f](auto from, const auto to) {
+        F& body = f;  // see above
+        for (; from != to; ++from) std::invoke(body, *from);
       },
       options);
 }
