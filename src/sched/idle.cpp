@@ -198,13 +198,13 @@ void wakep() noexcept {
   startm(pp, true);
 }
 
-void startm(p* pp, bool spinning) noexcept {
+void startm(p* pp, bool spinning, m* wanted) noexcept {
   refuse_in_forked_child();
   sched.wakeups.fetch_add(1, std::memory_order_relaxed);
   m* mp;
   {
     lock_guard hold(sched.lock);
-    mp = sched.idle_ms;
+    mp = wanted && wanted->on_idle_list ? wanted : sched.idle_ms;
     if (mp) {
       take_idle_m_locked(mp);
       WEFT_INVARIANT(!mp->spinning && mp->next_p == nullptr, "startm: M is not idle");

@@ -52,7 +52,8 @@ void put_global(runnable* gp) noexcept;
 /// Starts one searcher if there is an idle P and nobody searches.
 void wakep() noexcept;
 void stopm(m* mp) noexcept;
-void startm(p* pp, bool spinning) noexcept;
+/// An idle M, `wanted` if that is one, or a new one goes on with pp.
+void startm(p* pp, bool spinning, m* wanted = nullptr) noexcept;
 void acquirep(m* mp, p* pp) noexcept;
 [[nodiscard]] p* releasep(m* mp) noexcept;
 void put_idle_p_locked(p* pp) noexcept;

@@ -74,6 +74,7 @@ struct alignas(64) p {
   atomic<state> status{state::idle};
   atomic<bool> safe_point{false};  // for_each_p() has not been here yet; the owner's long lap looks without the lock
   p* link = nullptr;
+  m* stopped_by = nullptr;  // who brought it to the last stop, and is to go on with it: its caches are warm there
   int id = 0;
 
   /// What the monitor saw here, and since when it has not changed. Its own.

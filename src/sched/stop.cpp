@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include <weft/this_goroutine.hpp>
 
@@ -208,7 +209,10 @@ void stop_here(m* mp) noexcept {
   {
     lock_guard hold(sched.lock);
     in_time = sched.stopping.load(std::memory_order_relaxed);
-    if (in_time) p_stopped_locked(pp);
+    if (in_time) {
+      pp->stopped_by = mp;
+      p_stopped_locked(pp);
+    }
   }
   if (in_time) stopm(mp);
   else acquirep(mp, pp);  // after a stop for a limited time
@@ -265,7 +269,7 @@ void start_the_world() noexcept {
   while (p* pp = with_work) {
     with_work = pp->link;
     pp->link = nullptr;
-    startm(pp, false);
+    startm(pp, false, std::exchange(pp->stopped_by, nullptr));
   }
   // Somebody may have submitted work to the global queue or a timer meanwhile.
   wakep();

@@ -7,8 +7,9 @@ grep -q '^WEFT_SANITIZE:[A-Z]*=..*' "$WEFT_BUILD_DIR/CMakeCache.txt" && exit 77 
 [[ -x $WEFT_BUILD_DIR/examples/hello ]] || exit 77
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-for program in hello pipeline; do
-  valgrind --error-exitcode=9 --log-file="$report" "$WEFT_BUILD_DIR/examples/$program" >/dev/null
+for program in hello pingpong pipeline select structured sync cancellation timers coroutines "sieve 50" "skynet 1000"; do
+  # shellcheck disable=SC2086  # its arguments are words
+  valgrind --error-exitcode=9 --log-file="$report" "$WEFT_BUILD_DIR"/examples/$program >/dev/null
   status=$?
   if ((status != 0)) || grep -q 'switching stacks' "$report"; then
     printf '%s: status %d\n' "$program" "$status"

@@ -4,7 +4,9 @@
 #include <array>
 #include <atomic>
 #include <sstream>
+#include <thread>
 #include <time.h>
+#include <unistd.h>
 
 #include "support/support.hpp"
 
@@ -183,6 +185,31 @@ WEFT_TEST(stop_the_world, loses_no_message_and_no_timer) {
   done.wait();
   EXPECT_EQ(sum, std::int64_t{n} * (n + 1) / 2);
   EXPECT_EQ(ticks, 20);
+}
+
+// STW-06. What was warm on a processor is warm there after a stop.
+WEFT_TEST(stop_the_world, leaves_busy_goroutines_where_they_were) {
+  if (std::thread::hardware_concurrency() < 4) GTEST_SKIP() << "needs 4 CPUs: with fewer the kernel moves threads, and threads wait for each other";
+  if (weft::procs() < 3) GTEST_SKIP() << "needs 3 processors";
+  std::array<std::atomic<int>, 2> thread{};
+  std::atomic<bool> stop{false};
+  weft::wait_group done;
+  for (auto& t : thread) {
+    done.go([&] {
+      for (; !stop; self::yield()) t = weft::on_this_thread([] { return ::gettid(); });
+    });
+  }
+  int stayed = 0;
+  for (int run = 0; run < 50; ++run) {
+    self::sleep_for(1ms);
+    const std::array before = {thread[0].load(), thread[1].load()};
+    weft::stop_the_world([]() noexcept {});
+    self::sleep_for(1ms);
+    stayed += before[0] == thread[0] && before[1] == thread[1];
+  }
+  stop = true;
+  done.wait();
+  EXPECT_GE(stayed, 38);
 }
 
 // Row 7: "max stop time metric stays bounded". Who tunes for latency wants to know how long a stop held everybody up.
