@@ -9,6 +9,12 @@ namespace weft {
 /// Takes pp away from the M that holds it, which it returns, if that is in user code: null when it is not, or holds it no more, or where
 /// there is no membarrier. The P is then nobody's, and the caller hands it over. Under sched.lock.
 [[nodiscard]] m* take_p_locked(p* pp) noexcept;
+/// The goroutine that runs on pp gives it up or yields at its next safe point, if it has any. Under sched.lock: a thread that has a P
+/// under it does not end.
+void want_p_locked(p* pp) noexcept;
+/// At a safe point: the caller goes on without its P, if that is what is wanted, and sysmon hands it over. Allocates nothing, calls
+/// nobody: the caller may be in a signal handler, or an allocator.
+void give_up_wanted_p(m* mp) noexcept;
 /// Gives a P that is nobody's to a thread, if there is something to do; else it is idle.
 void handoffp(p* pp) noexcept;
 /// Gives the calling M a P if one is free; prefers the one it had. False: all are in use.
@@ -19,6 +25,10 @@ inline void no_longer_displaced(m* mp) noexcept {
   if (__builtin_expect(!mp->displaced.load(std::memory_order_relaxed), 1)) return;
   mp->displaced.store(false, std::memory_order_relaxed);
   sched.displaced.fetch_sub(1, std::memory_order_relaxed);
+}
+/// The laps that pp has made.
+[[nodiscard]] inline std::uint64_t laps_of(const p* pp) noexcept {
+  return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
 }
 /// The most goroutines that are displaced at once; past it, hogs are reported.
 [[nodiscard]] int most_displaced() noexcept;
