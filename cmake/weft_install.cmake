@@ -14,6 +14,7 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/weft-config.cmake.in $
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/weft-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/weft-config.cmake ${PROJECT_BINARY_DIR}/weft-config-version.cmake
   DESTINATION ${weft_package_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/weft_safepoints.cmake DESTINATION ${weft_package_dir} RENAME weft-safepoints.cmake)
 
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
   set(WEFT_PC_LIBDIR "${CMAKE_INSTALL_LIBDIR}")

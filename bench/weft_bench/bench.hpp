@@ -57,6 +57,7 @@ result syscall_blocking(long n);
 result syscall_plain(long n);
 result getpid(long n);
 result lockthread(long n);
+result safepoints(long n);  // safepoints.cpp
 result set_procs(long n);
 
 /// The echo server: prints its port and serves until standard input ends.

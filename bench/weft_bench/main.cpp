@@ -63,6 +63,7 @@ const std::vector<workload> workloads = {
     {"getpid", 5'000'000, 1, many, getpid, a_tenth, {}},
     {"lockthread", 100'000, 1, many, lockthread, a_tenth, {}},
     {"set_procs", 2'000, 2, a_few, set_procs, a_tenth, {"hogs"}},
+    {"safepoints", 200'000, 1, many, safepoints, a_tenth, {}},
     {"echo", 0, 0, 0, nullptr, none, {"serve", "port"}},
     {"idle_conns", 0, 0, 0, nullptr, none, {"serve", "port"}},  // the same server
 };

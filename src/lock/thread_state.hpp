@@ -17,8 +17,12 @@ struct thread_state {
   std::uint32_t locks;  // runtime locks held; a goroutine may not park with any ("schedule: holding locks")
   std::uint32_t ranks;  // which, with WEFT_SLOW_CHECKS
   std::uint32_t asked;  // sysmon asks the goroutine to give way at the end of what it does in weft; by __atomic_ builtins
+  std::uint32_t wanted;  // somebody wants the P that is used here: for safe points (sched/safepoint.cpp) to look at; by __atomic_ builtins
   thread_counts* counts;  // sync/thread_counts.hpp; null until it is needed
 };
+
+inline constexpr int offset_of_wanted = 20;  // arch/amd64/safepoint.S
+static_assert(__builtin_offsetof(thread_state, wanted) == offset_of_wanted);
 
 extern "C" {
 extern __thread thread_state weft_thread_state __attribute__((tls_model("initial-exec")));

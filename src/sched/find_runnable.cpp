@@ -196,10 +196,6 @@ struct glimpse {
   std::uint64_t laps = 0;
 };
 
-std::uint64_t laps_of(const p* pp) noexcept {
-  return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
-}
-
 // A P whose `next` is where it was and that has run nothing since the last look: its goroutine is busy with itself.
 p* stuck_p(const p* pp, glimpse* seen, int from) noexcept {
   p* stuck = nullptr;
@@ -359,7 +355,8 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
     // [mo:attention] acq_rel: takes the bits first; each raiser's condition, stored before its bit, is seen below.
     if (pp->attention.load(std::memory_order_relaxed) != 0) {
       const bool all_long = sched.long_laps || sched.unwinding.load(std::memory_order_relaxed) || sched.gate.load(std::memory_order_relaxed) != 0;
-      pp->attention.exchange(all_long ? +attention_always : 0u, std::memory_order_acq_rel);
+      const std::uint32_t taken = pp->attention.exchange(all_long ? +attention_always : 0u, std::memory_order_acq_rel);
+      if (taken & attention_preempt) pp->laps_left = 1;  // a whole slice has gone by: time to look at the clock, and at all else
       refuse_in_forked_child();
       if (pp->safe_point.load(std::memory_order_relaxed)) run_safe_point(pp);
     }

@@ -10,7 +10,7 @@
 //            taking = false
 //
 // Without the barrier both could miss the other (a store and then a load on either side: Dekker). Where there is no membarrier
-// nobody takes a P, and calls that may block give theirs up themselves (syscall.cpp).
+// nobody takes a P: calls that may block give theirs up themselves (syscall.cpp), and who computes at safe points (safepoint.cpp).
 // On g0 in_rt is always true. A goroutine enters at the first line of what touches its P, and leaves when it is back in its own code:
 // for one that parked, that is at the end of its landing, on whatever thread that is.
 #pragma once

@@ -60,6 +60,37 @@ bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noex
   return with_holder_outside(pp, [&](m*) { f(pp, arg); }) != nullptr;
 }
 
+void want_p_locked(p* pp) noexcept {
+  if (const m* mp = pp->mp.load(std::memory_order_relaxed); mp && mp->own) __atomic_store_n(&mp->own->wanted, 1u, __ATOMIC_RELAXED);
+}
+
+void give_up_wanted_p(m* mp) noexcept {
+  enter_runtime(mp);
+  bool sysmon_is_to_hand_over = false;
+  if (p* pp = mp->pp) {
+    lock_guard hold(sched.lock);
+    // The request may be an old one, meant for somebody else; and who has stopped the world keeps its P.
+    const bool stops = sched.stopping.load(std::memory_order_relaxed);
+    const bool wanted = pp->give_up_at == laps_of(pp) && sched.displaced.load(std::memory_order_relaxed) < most_displaced();
+    if (pp->status.load(std::memory_order_relaxed) == p::state::running && (stops || wanted)) {
+      mp->displaced = true;
+      sched.displaced.fetch_add(1, std::memory_order_relaxed);
+      bump(pp->count.displaced);
+      static_cast<void>(releasep(mp));
+      if (stops) {
+        p_stopped_locked(pp);
+      } else {
+        pp->give_up_at = UINT64_MAX;
+        pp->link = sched.given_ps;
+        sched.given_ps = pp;
+        sysmon_is_to_hand_over = true;
+      }
+    }
+  }
+  leave_runtime(mp);
+  if (sysmon_is_to_hand_over) wake_sysmon();
+}
+
 bool has_work(p* pp) noexcept { return !pp->queue.empty() || !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)) || sched.global.size() != 0 || sched.background.size() != 0; }
 
 namespace {

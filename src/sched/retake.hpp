@@ -12,6 +12,12 @@ namespace weft {
 /// Calls f(pp, arg) in the place of the M that holds pp, if that is in user code, and leaves it its P: it waits meanwhile if it wants to come
 /// back. False, and f is not called, where take_p_locked() would give null. Under sched.lock.
 [[nodiscard]] bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept;
+/// The goroutine that runs on pp gives it up or yields at its next safe point, if it has any. Under sched.lock: a thread that has a P
+/// under it does not end.
+void want_p_locked(p* pp) noexcept;
+/// At a safe point: the caller goes on without its P, if that is what is wanted, and sysmon hands it over. Allocates nothing, calls
+/// nobody: the caller may be in a signal handler, or an allocator.
+void give_up_wanted_p(m* mp) noexcept;
 /// Gives a P that is nobody's to a thread, if there is something to do; else it is idle.
 void handoffp(p* pp) noexcept;
 /// Gives the calling M a P if one is free; prefers the one it had. False: all are in use, or its goroutine may not pass the gate.
@@ -33,6 +39,10 @@ void for_each_m(F f) noexcept {
   const std::uint32_t before = mp->visits.load(std::memory_order_acquire);  // [mo:visits] pairs with visit_to_g0
   if ((before & 1) != 0 || __atomic_load_n(&mp->curg, __ATOMIC_ACQUIRE) != nullptr) return true;
   return mp->visits.load(std::memory_order_relaxed) != before;  // one has begun in between
+}
+/// The laps that pp has made.
+[[nodiscard]] inline std::uint64_t laps_of(const p* pp) noexcept {
+  return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
 }
 /// The most goroutines that are displaced at once; past it, hogs are reported.
 [[nodiscard]] int most_displaced() noexcept;

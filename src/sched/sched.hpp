@@ -53,6 +53,7 @@ struct alignas(64) p {
   atomic<std::uint32_t> tick{0};  // time slices begun: laps that inherited theirs do not count
   std::uint32_t slice_tick = 0;   // the tick at the last look at the clock,
   std::int64_t slice_start = 0;   // and when that was
+  std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   struct counters {
     atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, retaken{0}, displaced{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
@@ -83,6 +84,7 @@ struct alignas(64) p {
     std::uint64_t calls = 0, laps = 0;
     std::uint32_t tick = 0;
     std::int64_t calls_since = 0, laps_since = 0, tick_since = 0;
+    std::int64_t asked_at = 0;  // 0: its goroutine has not been asked to give way
     bool reported = false;
   } seen;
 };
@@ -180,6 +182,7 @@ struct scheduler {
   int max_ms = 10'000;
   int soft_ms = 512;               // beyond it sysmon starts threads, one at a time
   p* waiting_ps = nullptr;         // Ps that wait for a thread because of that
+  p* given_ps = nullptr;           // Ps given up at safe points, for sysmon to hand over
   int locked_idle = 0;             // locked Ms that sleep until their goroutine can run
   m* free_ms = nullptr;            // records of threads that ended
   atomic<m_node*> all_ms{nullptr};  // all records there are

@@ -90,11 +90,13 @@ void begin_stop_locked(m* mp) noexcept {
     pp->status.store(p::state::stopped, std::memory_order_relaxed);
     sched.stop_wait--;
   }
-  while (p* pp = sched.waiting_ps) {
-    sched.waiting_ps = pp->link;
-    pp->link = nullptr;
-    pp->status.store(p::state::stopped, std::memory_order_relaxed);
-    sched.stop_wait--;
+  for (p** list : {&sched.waiting_ps, &sched.given_ps}) {
+    while (p* pp = *list) {
+      *list = pp->link;
+      pp->link = nullptr;
+      pp->status.store(p::state::stopped, std::memory_order_relaxed);
+      sched.stop_wait--;
+    }
   }
 }
 
@@ -107,6 +109,7 @@ void take_ps_of_users() noexcept {
     lock_guard hold(sched.lock);
     p* pp = sched.ps[i].load(std::memory_order_relaxed);
     if (pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
+    want_p_locked(pp);  // should it not be taken now; and one that yields at safe points gets in line
     m* mp = take_p_locked(pp);
     if (!mp) continue;
     if ((mp->calls.load(std::memory_order_relaxed) & 1) == 0) {

@@ -23,16 +23,14 @@ namespace {
 
 constexpr std::int64_t shortest_ns = 20'000, longest_ns = 10'000'000;
 constexpr std::int64_t call_ns = 20'000, stale_poll_ns = 10'000'000;
-
-std::uint64_t laps_of(const p* pp) noexcept {
-  return pp->count.switches.load(std::memory_order_relaxed) + pp->count.short_switches.load(std::memory_order_relaxed);
-}
+constexpr std::int64_t courtesy_ns = 1'000'000;  // between being asked for a P and losing it
 
 // For how long pp has made no lap: its goroutine has not been in the scheduler.
 std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
   if (const std::uint64_t laps = laps_of(pp); laps != s.laps) {
     s.laps = laps;
     s.laps_since = now;
+    s.asked_at = 0;
     s.reported = false;
   }
   return now - s.laps_since;
@@ -74,11 +72,14 @@ WEFT_UNSANITIZED void report_long_slice(const m* mp, std::int64_t ran_ns) noexce
 void ask_to_give_way(p* pp, m* mp) noexcept {
   pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
   lock_guard hold(sched.lock);  // a thread that has a P under it does not end
-  if (pp->mp.load(std::memory_order_relaxed) == mp && mp->own) __atomic_store_n(&mp->own->asked, 1u, __ATOMIC_RELAXED);
+  if (pp->mp.load(std::memory_order_relaxed) != mp) return;
+  if (mp->own) __atomic_store_n(&mp->own->asked, 1u, __ATOMIC_RELAXED);
+  want_p_locked(pp);
 }
 
-// One that computes: asked to yield after its slice; and when it does not, and others wait, it goes on without the P.
-bool retake_from_hog(p* pp, m* mp, p::sight& s, std::int64_t now) noexcept {
+// One that computes: asked to yield after its slice; and when it does not, and others wait, it goes on without the P. Where there is no
+// membarrier only its own safe points can bring that about.
+bool retake_from_hog(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_again_soon) noexcept {
   if (const std::uint32_t tick = pp->tick.load(std::memory_order_relaxed); tick != s.tick) {
     s.tick = tick;
     s.tick_since = now;
@@ -89,15 +90,22 @@ bool retake_from_hog(p* pp, m* mp, p::sight& s, std::int64_t now) noexcept {
     s.reported = true;
     report_long_slice(mp, ran);
   }
-  if (ran < slice_ns || thieves.no_membarrier || !others_wait(pp, now)) return false;
+  if (ran < slice_ns || !others_wait(pp, now)) return false;
   if (sched.idle_p_count.load(std::memory_order_relaxed) > 0) {  // somebody else can have what waits
     wakep();
+    return false;
+  }
+  if (s.asked_at == 0) s.asked_at = now;
+  if (now - s.asked_at < courtesy_ns) {  // it may be about to come to a safe point, or to a poll(), and yield
+    look_again_soon = true;
     return false;
   }
   if (sched.displaced.load(std::memory_order_relaxed) >= most_displaced()) return false;
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp || laps_of(pp) != s.laps) return false;
+    want_p_locked(pp);
+    if (thieves.no_membarrier) pp->give_up_at = s.laps;
     m* from = take_p_locked(pp);
     if (!from) return false;
     from->displaced = true;
@@ -129,7 +137,7 @@ bool look_at_ps(std::int64_t now, bool& look_again_soon) noexcept {
     if (!mp) continue;
     if (pp->seen.mp != mp) pp->seen = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
     if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, pp->seen, now, look_again_soon);  // [mo:calls]
-    else took |= retake_from_hog(pp, mp, pp->seen, now);
+    else took |= retake_from_hog(pp, mp, pp->seen, now, look_again_soon);
   }
   return took;
 }
@@ -152,14 +160,16 @@ void start_thread_with_signals(m* mp) noexcept {
   ::pthread_sigmask(SIG_SETMASK, &ours, nullptr);
 }
 
-// Threads that others asked for, and one more for Ps that wait because there are so many.
+// Threads that others asked for, for Ps that were given up, and one more for Ps that wait because there are so many.
 void make_threads(std::int64_t now) noexcept {
   m* wanted;
-  p* waiting = nullptr;
+  p *waiting = nullptr, *given;
   {
     lock_guard hold(sched.lock);
     wanted = sched.new_ms;
     sched.new_ms = nullptr;
+    given = sched.given_ps;
+    sched.given_ps = nullptr;
     if (sched.waiting_ps && now - sched.patience_ended > slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
       sched.patience_ended = now;
       waiting = sched.waiting_ps;
@@ -171,6 +181,11 @@ void make_threads(std::int64_t now) noexcept {
     wanted = mp->idle_next;
     mp->idle_next = nullptr;
     start_thread_with_signals(mp);
+  }
+  while (p* pp = given) {
+    given = pp->link;
+    pp->link = nullptr;
+    handoffp(pp);
   }
   if (waiting) {
     m* mp = make_m();
@@ -220,7 +235,7 @@ void rest() noexcept {
       lock_guard hold(sched.lock);
       const bool is_over = !sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed);
       if (!is_over) sched.sysmon_rests = false;
-      else if (!sched.new_ms) sched.sysmon_rests = true;
+      else if (!sched.new_ms && !sched.given_ps) sched.sysmon_rests = true;
       if (!is_over) return;
     }
     make_threads(0);  // whose Ps the end waits for

@@ -34,6 +34,11 @@ expect_42() {
   [[ $output == 42 ]] || fail "$* printed: $output"
 }
 
+# ... unless he asks for it: weft_safepoints() has the compiler call weft.
+has_safe_points() {
+  nm -C "$1" | grep -Eq ' U (weft_safe_point_displaces|__sanitizer_cov_trace_pc|__cyg_profile_func_enter)$' || fail "$1 has no safe points"
+}
+
 is_linked_as_wanted() {
   if readelf -d "$1" | grep -q 'NEEDED.*libweft'; then
     [[ $linkage == shared ]] || fail "is linked to libweft.so"
@@ -65,7 +70,28 @@ consume_find_package() {
   cmake --build "$build"
   no_flags_of_ours "$build"
   is_linked_as_wanted "$build/consumer"
+  has_safe_points "$build/libpoints.a"
   expect_42 "$build/consumer"
+  consume_safe_points
+}
+
+# weft_safepoints() with either compiler, whichever weft was built with; and what it refuses.
+consume_safe_points() {
+  local build=$scratch/safe_points compiler output
+  for compiler in g++ clang++-{30..16} clang++; do
+    command -v "$compiler" >/dev/null || continue
+    [[ $compiler == clang++ && $("$compiler" -dumpversion) < 16 ]] && continue
+    rm -rf "$build"
+    CXX=$compiler cmake -S "$here/safe_points" -B "$build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release
+    cmake --build "$build"
+    expect_42 "$build/displaces"
+    expect_42 "$build/yields"
+    echo "safe points of $compiler: fine"
+  done
+  for wrong in "consumer SOMETIMES" "nobody" "headers"; do
+    output=$(cmake -S "$here/safe_points" -B "$build" -DCMAKE_PREFIX_PATH="$prefix" -DWRONG="$wrong" 2>&1) && fail "weft_safepoints($wrong) passes"
+    [[ $output == *"weft_safepoints(${wrong%% *}): "* ]] || fail "weft_safepoints($wrong): $output"
+  done
 }
 
 consume_subdirectory() {
@@ -75,6 +101,7 @@ consume_subdirectory() {
   cmake --build "$build" --parallel 2
   no_flags_of_ours "$build"
   is_linked_as_wanted "$build/consumer"
+  has_safe_points "$build/libpoints.a"
   expect_42 "$build/consumer"
 }
 
@@ -86,7 +113,7 @@ consume_pkgconfig() {
   libs=$(pkg-config --libs weft)
   mkdir -p "$scratch/pkgconfig"
   # shellcheck disable=SC2086  # flags are words
-  "${CXX:-c++}" -std=c++20 -O1 $flags "$here/main.cpp" -o "$scratch/pkgconfig/consumer" $libs
+  "${CXX:-c++}" -std=c++20 -O1 $flags "$here/main.cpp" "$here/points.cpp" -o "$scratch/pkgconfig/consumer" $libs
   is_linked_as_wanted "$scratch/pkgconfig/consumer"
   LD_LIBRARY_PATH=$prefix/lib expect_42 "$scratch/pkgconfig/consumer"
 }

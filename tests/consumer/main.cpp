@@ -3,11 +3,13 @@
 
 #include <weft/weft.hpp>
 
+int points();  // points.cpp: a function in a target with safe points
+
 int main() {
   return weft::run([] {
     auto answers = weft::make_chan<int>();
     weft::go([answers]() mutable {
-      answers.send(42);
+      answers.send(40 + points());
       answers.close();
     });
     const auto answer = answers.recv();

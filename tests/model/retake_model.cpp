@@ -20,7 +20,7 @@ using model::without_membarrier;
 using model::world;
 
 constexpr std::int64_t us = 1'000, ms = 1'000'000, second = 1'000'000'000;
-constexpr int cleared_too_early = 11, read_too_early = 12;
+constexpr int cleared_too_early = 11, read_too_early = 12, no_monitor = 13;
 
 // take_p_locked() as it must not be: the holder may go on before the P is gone.
 bool take_and_clear_too_early(p* pp) {
@@ -173,7 +173,7 @@ void hog() {
   g* other = o.w.goroutine([&] { o.use(), o.end(); });
   g* computes = o.w.goroutine([&] {
     model::submit(other);
-    model::sleep_until(second + 10 * ms);
+    model::sleep_until(second + 11 * ms);
     o.use();
     this_goroutine::yield();
     o.use();
@@ -181,11 +181,37 @@ void hog() {
     o.use();
     o.end();
   });
-  o.go(computes, {0, 10 * ms});
+  o.go(computes, {0, 10 * ms, 11 * ms});
   o.all_ended(2);
 }
 MODEL_OF(call, one_that_computes_goes_on_without_its_p, hog, 2, 1, 30'000)
 MUTANT_OF(call, one_that_computes_uses_a_p_of_others_without_the_barrier, hog, .no_barrier = true)
+
+// Where nobody can take it, it gives its P up itself, at a safe point, and the monitor, which that wakes, hands it over.
+void hog_with_safe_points() {
+  one_p o;
+  g* other = o.w.goroutine([&] { o.use(), o.end(); });
+  g* computes = o.w.goroutine([&] {
+    model::submit(other);
+    m* mp = self()->mp;
+    {
+      const lock_guard hold(sched.lock);
+      o.w.of(0)->give_up_at = laps_of(o.w.of(0));  // as the monitor has it
+    }
+    give_up_wanted_p(mp);
+    o.use();
+    this_goroutine::yield();
+    o.use();
+    o.end();
+  });
+  MODEL_CHECK(o.w.of(0)->queue.try_put(computes));
+  o.w.start(0);
+  o.w.start_idle();
+  if (model::knob() != no_monitor) o.w.start_monitor();
+  o.all_ended(2);
+}
+MODEL_OF(call, one_with_safe_points_goes_on_without_its_p, no_membarrier<&hog_with_safe_points>, 2, 1, 30'000)
+MUTANT_OF(call, one_with_safe_points_has_its_p_lost_without_the_monitor, hog_with_safe_points, .knob = no_monitor)
 
 }  // namespace
 }  // namespace weft

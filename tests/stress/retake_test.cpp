@@ -1,6 +1,6 @@
 // retake_test.cpp: hogs, calls that block, locked goroutines, stops of the world, timers and channels, all at the same time.
 // Values prove themselves: every number that was sent is received once, and everybody who was started ends.
-// weft-test: timeout=120
+// weft-test: timeout=120 flavours=displaces,yields
 #include <array>
 #include <atomic>
 #include <mutex>
