@@ -55,7 +55,7 @@ class condition_variable {
   /// Until t, on t's own clock.
   template <class Lock, class Clock, class Duration>
   cv_status wait_until(Lock& lock, std::chrono::time_point<Clock, Duration> t) {
-    while (wait_for(lock, t - detail::now_on<Clock>()) == cv_status::timeout) {
+    while (wait_for(lock, detail::time_until(t)) == cv_status::timeout) {
       if (detail::now_on<Clock>() >= t) return cv_status::timeout;
     }
     return cv_status::no_timeout;

@@ -52,7 +52,7 @@ class mutex {
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> t) {
     do {
-      if (try_lock_for(t - detail::now_on<Clock>())) return true;
+      if (try_lock_for(detail::time_until(t))) return true;
     } while (detail::now_on<Clock>() < t);  // a clock that was set meanwhile
     return false;
   }

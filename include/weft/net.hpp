@@ -65,8 +65,7 @@ class WEFT_API stream {
   std::size_t write_all(std::string_view text, const context& ctx) const { return write_all(std::as_bytes(std::span(text)), ctx); }
   std::size_t write_all(std::string_view text, const context& ctx, std::error_code& ec) const { return write_all(std::as_bytes(std::span(text)), ctx, ec); }
   /// Sends `count` bytes of the open file from `offset` on, by sendfile(2). Returns how many were sent: fewer, without an
-  /// error, when the file ends before. The first use gives SIGPIPE, if nobody has done that, a handler that does nothing:
-  /// sendfile(2) has no other way to be without it. Child processes do not inherit that.
+  /// error, when the file ends before.
   std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count) const;
   std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, std::error_code& ec) const;
   std::uint64_t send_file(int file, std::uint64_t offset, std::uint64_t count, const context& ctx) const;
@@ -144,12 +143,13 @@ class WEFT_API listener {
 [[nodiscard]] WEFT_API listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec);
 
 struct dial_options {
-  std::chrono::nanoseconds timeout{0};  ///< for all of a name's addresses, of which each gets its share; 0: the system's
+  std::chrono::nanoseconds timeout{0};  ///< for the lookup of a name and all its addresses, of which each gets its share; 0: the system's
   bool no_delay = true;                 ///< TCP_NODELAY, as Go does
 };
 
-/// Connects to "host:port", trying each address of the name in turn; when none answers, the first one's error.
-/// Parks: yes.    Threads: any.
+/// Connects to "host:port", trying each address of the name in turn; when none answers, the first one's error. A name is looked up by
+/// getaddrinfo, beside: the timeout and the context end the wait for it, and it goes on for nobody.
+/// Parks: yes.    Threads: any; a plain one is blocked by the lookup, whatever the limit.
 [[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options = {});
 [[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const dial_options& options, std::error_code& ec);
 [[nodiscard]] WEFT_API stream dial(std::string_view network, std::string_view address, const context& ctx, const dial_options& options = {});

@@ -235,8 +235,10 @@ template <class F, class... Fs>
 void parallel_invoke(F&& f, Fs&&... fs) {
   task_group g;
   const std::tuple<Fs&...> rest(fs...);
+  // By itself: clang 19 crashes over an init-capture of an element of the pack.
+  const auto start = [&g](auto& other) { g.go([&other] { static_cast<void>(std::invoke(other)); }); };
   [&]<std::size_t... I>(std::index_sequence<I...>) {  // the last first: newest is what runs next
-    (g.go([&other = std::get<sizeof...(Fs) - 1 - I>(rest)] { static_cast<void>(std::invoke(other)); }), ...);
+    (start(std::get<sizeof...(Fs) - 1 - I>(rest)), ...);
   }(std::index_sequence_for<Fs...>());
   static_cast<void>(std::invoke(f));
   g.wait();

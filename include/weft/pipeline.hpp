@@ -249,7 +249,7 @@ struct for_each_stage {
     const std::unique_ptr<detail::stage<T>> stages = std::move(before).take();
     detail::run r(self.ctx);  // ends before the stages do
     const receiver<T> in = stages->start(r);
-    auto work = [&r, &in, &f = self.f] {
+    auto work = [&r, in, &f = self.f] {  // its own `in`: when f throws here, the others go on for a while, and r waits for them
       while (std::optional<T> v = r.recv(in)) std::invoke(f, *std::move(v));
     };
     for (int i = detail::checked(self.options.workers); i > 1; i--) r.go(work);

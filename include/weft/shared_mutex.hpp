@@ -82,8 +82,9 @@ class shared_mutex {
     if (!detail::is_over(limit) && lock_shared_until(limit) == detail::wait_end::woken) return {};
     return detail::err_of(ctx);
   }
-  /// Of one that nobody holds for reading: fatal ("sync: RUnlock of unlocked RWMutex"); where readers are counted by thread,
-  /// only the next writer notices.
+  /// Of one that nobody holds for reading: fatal ("sync: RUnlock of unlocked RWMutex"). Where readers are counted by thread it is noticed
+  /// later: by the first writer, or the destructor, that comes when no other reader is inside. A writer that comes while one is gets in
+  /// beside it. A weft built with WEFT_SLOW_CHECKS notices at once there, too.
   /// Parks: no.    Threads: any.
   WEFT_API void unlock_shared() noexcept;
 

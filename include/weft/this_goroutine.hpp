@@ -37,6 +37,13 @@ typename Clock::time_point now_on() {
   return Clock::now();
 }
 
+/// How long it is until t; zero when that is past. (`t - now` alone would overflow for time_point::min().)
+template <class Clock, class Duration>
+auto time_until(std::chrono::time_point<Clock, Duration> t) {
+  const auto now = now_on<Clock>();
+  return now < t ? t - now : decltype(t - now)::zero();
+}
+
 // yield() in three parts, so that the switch itself lies in the caller's code: see detail/gogo.hpp.
 struct context_switch {
   g* from;     // its first member is where its context is saved

@@ -48,7 +48,7 @@ class wait_group {
   template <class Clock, class Duration>
   [[nodiscard]] bool wait_until(std::chrono::time_point<Clock, Duration> t) {
     do {
-      if (wait_for(t - detail::now_on<Clock>())) return true;
+      if (wait_for(detail::time_until(t))) return true;
     } while (detail::now_on<Clock>() < t);  // a clock that was set meanwhile
     return false;
   }

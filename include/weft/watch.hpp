@@ -119,13 +119,17 @@ class watch {
   /// Sets it. Those who have not seen the one before never will.
   /// Throws closed_channel after close().    Parks: only while others send.    Threads: any.    Allocates: yes.
   void send(T v) const { set(std::make_shared<const T>(std::move(v))); }
-  /// Sets f(present value); two at once do not undo each other. When f throws, nothing has changed.
+  /// Sets f(present value); two at once do not undo each other. When f throws, nothing has changed. f runs while nobody else can send
+  /// or look: it must not use this watch or its watchers, and should not take long.
+  /// Throws closed_channel after close().    Parks: while others send, and as f does.    Threads: any.    Allocates: yes.
   template <class F>
   void modify(F&& f) const {
+    std::shared_ptr<const T> v;
     {
       const std::lock_guard hold(owner_->state->mutex);
       if (owner_->state->closed) throw closed_channel();
-      owner_->state->value = std::make_shared<const T>(std::invoke(f, *owner_->state->value));
+      v = std::make_shared<const T>(std::invoke(f, *owner_->state->value));
+      owner_->state->value.swap(v);  // the old one ends outside
       owner_->state->version++;
     }
     detail::sequence_advance(owner_->state->changes);

@@ -17,6 +17,7 @@ struct context_after final : cancel_hook {
 
   function_ref function;
   atomic<bool> taken{false};
+  bool own_node = false;  // what it is hooked to was made for it
 };
 
 after_started context_after_start(const context& ctx, function_ref f) {
@@ -29,6 +30,7 @@ after_started context_after_start(const context& ctx, function_ref f) {
   } else if (n->custom && n->custom->user->done()) {
     of = new cancel_node(n);  // with a goroutine that watches
     of->attach();
+    a->own_node = true;
   } else {
     return {std::move(a), {}};
   }
@@ -46,7 +48,7 @@ bool context_after_stop(const after_started& s) noexcept {
   if (auto* of = static_cast<cancel_node*>(s.of.get())) {
     of->remove(s.after.get());
     s.after->self = nullptr;
-    if (of->parent->custom) of->end(errc::canceled, nullptr);
+    if (s.after->own_node) of->end(errc::canceled, nullptr);
   }
   s.after->function = {};
   return true;

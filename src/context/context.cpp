@@ -39,10 +39,7 @@ struct stop_node final : cancel_node {
     void operator()() const noexcept { n->stop_asked(); }
   };
   void stop_asked() noexcept {
-    std::uint32_t old = refs.load(std::memory_order_relaxed);  // [mo:context.refs] once 0, it stays
-    do {
-      if (old == 0) return;  // it is going: leave() waits for us
-    } while (!refs.compare_exchange_weak(old, old + 1, std::memory_order_relaxed));
+    if (!add_ref_if_alive(this)) return;
     start_goroutine(
         [](void* closure) {
           auto* n = *static_cast<stop_node**>(closure);

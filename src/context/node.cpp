@@ -51,7 +51,7 @@ void context_add_ref(context_node* n) noexcept {
 
 void context_release(context_node* n) noexcept {
   while (n && !is_immortal(n)) {  // a loop: a chain of parents may be long
-    // [mo:context.refs] acq_rel: what was done through other references. To 0 in any case: stop_asked() must see that it is going.
+    // [mo:context.refs] acq_rel: what was done through other references. To 0 in any case: add_ref_if_alive() must see that it is going.
     if (n->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     n->leave();
     context_node* parent = n->parent;
@@ -155,7 +155,8 @@ void cancel_node::end_here(const std::error_code& err, const std::exception_ptr&
   }
   const bool was_queued = timer_heap::remove(&due);
   if (!source && !was_queued) return;
-  if (!was_queued) context_add_ref(this);  // else the timer's reference goes on the list
+  // The timer's reference goes on the list. Without one the last handle may have gone: then there is nobody left to tell.
+  if (!was_queued && !add_ref_if_alive(this)) return;
   next_later = later.first;
   later.first = this;
 }

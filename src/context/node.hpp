@@ -72,6 +72,15 @@ struct context_node {
   std::unique_ptr<context_entry> entry;  // of a value
 };
 
+/// A reference for who has none; false when the last one has gone: then the node is going, and leave() waits for us.
+[[nodiscard]] inline bool add_ref_if_alive(context_node* n) noexcept {
+  std::uint32_t old = n->refs.load(std::memory_order_relaxed);  // [mo:context.refs] once 0, it stays
+  do {
+    if (old == 0) return false;
+  } while (!n->refs.compare_exchange_weak(old, old + 1, std::memory_order_relaxed));
+  return true;
+}
+
 struct cancel_node : context_node, cancel_hook {
   explicit cancel_node(context_node* p) noexcept;
   ~cancel_node() override;

@@ -1,6 +1,7 @@
 // coro/chan.cpp: see <weft/co/chan.hpp>.
 #include <weft/co/chan.hpp>
 
+#include "sched/bubble.hpp"
 #include "sched/lap.hpp"
 #include "sched/suspend.hpp"
 #include "sync/chan.hpp"
@@ -37,6 +38,7 @@ bool chan_has_clock(const chan_core* c) noexcept { return c && c->clock; }
 
 bool co_send(chan_core* c, const void* element, sudog& s, runnable& r) noexcept {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(r, wait_reason::chan_send_nil);
+  if (__builtin_expect(c->bubble != 0, 0)) refuse_outsiders(c->bubble, "send on synctest channel");
   c->lock.lock();
   runnable* served;
   const chan_status now = send_locked(c, element, served);
@@ -46,6 +48,7 @@ bool co_send(chan_core* c, const void* element, sudog& s, runnable& r) noexcept 
 
 bool co_recv(chan_core* c, void* element, sudog& s, runnable& r) noexcept {
   if (__builtin_expect(c == nullptr, 0)) return wait_for_ever(r, wait_reason::chan_receive_nil);
+  if (__builtin_expect(c->bubble != 0, 0)) refuse_outsiders(c->bubble, "receive on synctest channel");
   c->lock.lock();
   runnable* served;
   const chan_status now = recv_locked(c, element, served);

@@ -5,6 +5,8 @@
 
 #include <weft/detail/co_core.hpp>
 
+#include "base/throw.hpp"
+#include "sched/bubble.hpp"
 #include "sched/park.hpp"
 
 namespace weft::detail {
@@ -35,6 +37,11 @@ bool commit_join(g* gp) noexcept {
   return static_cast<co_frame*>(gp->commit_arg)->after.compare_exchange_strong(nobody, address(gp), std::memory_order_release, std::memory_order_relaxed);
 }
 
+// What carries a coroutine belongs to no bubble: neither would its timers, nor would anybody know that it still runs.
+void refuse_bubbles() noexcept {
+  if (__builtin_expect(bubble_here() != nullptr, 0)) fatal("co: coroutine started in synctest bubble");
+}
+
 [[noreturn]] void rethrow_unseen(const std::exception_ptr& e) noexcept { std::rethrow_exception(e); }
 
 }  // namespace
@@ -61,12 +68,14 @@ void co_free(void* memory, std::size_t size) noexcept {
 }
 
 void co_start(co_frame* f) noexcept {
+  refuse_bubbles();
   f->after.store(co_frame::counted, std::memory_order_relaxed);
   sanitizers::not_leaked(f->sp);  // parked at the end, only those who park have it
   start(f);
 }
 
 void co_fork(co_frame* f) noexcept {
+  refuse_bubbles();
   const here h;
   if (!h.pp) return put_global(f);
   if (__builtin_expect(!h.pp->forked.try_put(f), 0)) put_back(h.pp, f);
@@ -80,6 +89,7 @@ bool co_take(co_frame* f) noexcept {
 }
 
 void co_join(co_frame* f, co_origin from) {
+  refuse_bubbles();
   g* gp = current_or_thread();
   if (!(gp->flags & g_thread)) {
     if (from == co_origin::fresh || co_take(f)) run_here(f);
@@ -100,6 +110,7 @@ std::coroutine_handle<> co_finish(co_frame* f, std::uintptr_t next) noexcept {
     f->after.store(co_frame::done, std::memory_order_release);  // [mo:co.after] for the joiner, who looks before it parks
     ready(reinterpret_cast<runnable*>(next));
   } else {
+    if (f->error) rethrow_unseen(f->error);  // the handle was dropped in the moment between the throw and here
     destroy(f);
     if (next == co_frame::counted) count_ended(here().pp);
   }

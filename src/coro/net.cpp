@@ -179,7 +179,7 @@ task<std::size_t> write_all(net::stream s, std::span<const std::byte> data) {
 task<net::stream> accept(net::listener l) {
   std::error_code ec;
   net::stream s = co_await accept(l, ec);
-  if (ec) net::detail::fail(ec, "accept", access::socket_of(l).get());
+  if (ec) net::detail::fail(ec, "accept", access::socket_of(l).get(), "accept4");
   co_return s;
 }
 

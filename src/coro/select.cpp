@@ -23,6 +23,7 @@ class one_wait {
 
 co::task<void> co_select_slow(co_selection& s) {
   select_make_absolute(s.limit);
+  const select_hold hold(s.cases, s.n);
   for (;;) {
     co_await one_wait(s);
     if (s.result.index != select_look_again) co_return;

@@ -16,6 +16,7 @@
 
 #include <weft/net.hpp>
 
+#include "net/error.hpp"
 #include "net/socket.hpp"
 #include "sched/unwind.hpp"
 
@@ -51,11 +52,12 @@ ssize_t accept_call(int listening, ip_address& peer) noexcept;
 enum class accept_next : std::uint8_t { again, pause, fail };
 [[nodiscard]] accept_next after_accept(const std::error_code& ec);
 
-/// What a throwing form throws: "read tcp A->B: i/o timeout".
-[[noreturn, gnu::cold]] inline void fail(const std::error_code& ec, const char* operation, socket* s) {
+/// What a throwing form throws: "read tcp A->B: i/o timeout", "read tcp A->B: read: connection reset by peer".
+[[noreturn, gnu::cold]] inline void fail(const std::error_code& ec, const char* operation, socket* s, const char* call) {
   unwind_if_due();
-  throw std::system_error(ec, describe(operation, s));
+  throw_error(ec, describe(operation, s), call);
 }
+[[noreturn, gnu::cold]] inline void fail(const std::error_code& ec, const char* operation, socket* s) { fail(ec, operation, s, operation); }
 
 /// As Go does: a probe after 15 s of silence, then one each 15 s, 9 of them (the system's number).
 inline void set_keep_alive(int fd) noexcept {

@@ -2,23 +2,18 @@
 #include "net/address.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/un.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <memory>
+
+#include "net/lookup.hpp"
 
 namespace weft::net::detail {
 
 namespace {
-
-class gai_category final : public std::error_category {
- public:
-  const char* name() const noexcept override { return "resolver"; }
-  std::string message(int value) const override { return ::gai_strerror(value); }
-};
 
 // "[::1]:80", "127.0.0.1:80", "name:http", ":80"
 bool split(std::string_view address, std::string& host, std::string& port) {
@@ -58,14 +53,10 @@ std::vector<socket_address> unix_path(std::string_view path, std::error_code& ec
 
 }  // namespace
 
-const std::error_category& resolver_category() noexcept {
-  static const auto* c = new gai_category();
-  return *c;
-}
-
 bool known_network(std::string_view n) noexcept { return n == "tcp" || n == "tcp4" || n == "tcp6" || n == "unix"; }
 
-std::vector<socket_address> resolve(std::string_view network, std::string_view address, purpose why, std::error_code& ec) {
+std::vector<socket_address> resolve(std::string_view network, std::string_view address, purpose why, const weft::detail::wait_limit& limit,
+                                    std::error_code& ec) {
   if (!known_network(network)) {
     ec = std::make_error_code(std::errc::protocol_not_supported);
     return {};
@@ -82,15 +73,9 @@ std::vector<socket_address> resolve(std::string_view network, std::string_view a
   hints.ai_family = network == "tcp4" ? AF_INET : network == "tcp6" ? AF_INET6 : AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = why == purpose::listening ? AI_PASSIVE : 0;
-  addrinfo* list = nullptr;
-  const int error = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &list);
-  if (error) {
-    ec = error == EAI_SYSTEM ? std::error_code(errno, std::system_category()) : std::error_code(error, resolver_category());
-    return {};
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
+  const addrinfo_list list = look_up(host, port, hints, limit, ec);
   std::vector<socket_address> out;
-  for (const addrinfo* a = list; a; a = a->ai_next) {
+  for (const addrinfo* a = list.get(); a; a = a->ai_next) {
     socket_address s;
     std::memcpy(&s.storage, a->ai_addr, a->ai_addrlen);
     s.size = a->ai_addrlen;
@@ -109,6 +94,13 @@ std::string to_string(const sockaddr_in& a) {
   return text + (":" + std::to_string(ntohs(a.sin_port)));
 }
 
+// A link-local address means nothing without its interface: "%eth0".
+std::string zone(std::uint32_t index) {
+  if (index == 0) return {};
+  char name[IF_NAMESIZE];
+  return "%" + (::if_indextoname(index, name) ? std::string(name) : std::to_string(index));
+}
+
 std::string to_string(const sockaddr_in6& a) {
   if (IN6_IS_ADDR_V4MAPPED(&a.sin6_addr)) {  // a client of version 4 at a socket for both
     sockaddr_in v4{};
@@ -118,7 +110,7 @@ std::string to_string(const sockaddr_in6& a) {
   }
   char text[INET6_ADDRSTRLEN] = "";
   ::inet_ntop(AF_INET6, &a.sin6_addr, text, sizeof text);
-  return "[" + std::string(text) + "]:" + std::to_string(ntohs(a.sin6_port));
+  return "[" + (text + zone(a.sin6_scope_id)) + "]:" + std::to_string(ntohs(a.sin6_port));
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <system_error>
 #include <vector>
 
+#include <weft/detail/wait_limit.hpp>
+
 namespace weft::net::detail {
 
 struct socket_address {
@@ -29,8 +31,10 @@ union ip_address {
 enum class purpose { listening, dialing };
 
 /// "host:port" (or a path, for "unix") as addresses to try in turn. An empty host: all of this machine's, version 6 first, whose
-/// socket may serve both (to dial: loopback). A name is looked up with getaddrinfo, which blocks the thread.
-std::vector<socket_address> resolve(std::string_view network, std::string_view address, purpose why, std::error_code& ec);
+/// socket may serve both (to dial: loopback). None, with ec, when there are none, or as look_up() says (lookup.hpp).
+/// Parks: for a name.
+std::vector<socket_address> resolve(std::string_view network, std::string_view address, purpose why, const weft::detail::wait_limit& limit,
+                                    std::error_code& ec);
 
 std::string to_string(const socket_address& a);
 std::string to_string(const ip_address& a);
@@ -40,8 +44,5 @@ bool get_address(int fd, end_of_connection which, socket_address& out) noexcept;
 /// 0 when it has none.
 std::uint16_t port_of(const socket_address& a) noexcept;
 bool known_network(std::string_view network) noexcept;
-
-/// The failures of getaddrinfo.
-const std::error_category& resolver_category() noexcept;
 
 }  // namespace weft::net::detail

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 
+#include <weft/detail/context_wait.hpp>
 #include <weft/net.hpp>
 #include <weft/this_goroutine.hpp>
 
@@ -23,18 +24,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// Why an attempt failed, for messages too.
+struct failure {
+  std::error_code ec;
+  const char* call = nullptr;  // the system call, if it was one
+};
+
 // connect() parks, so it may not name errno (design D5): these two do.
 
-// A socket on which connect() has begun; `under_way` when it has not ended yet. -1 with ec.
-[[gnu::noinline]] int begin_connect(const detail::socket_address& a, const dial_options& options, bool& under_way, std::error_code& ec) noexcept {
+// A socket on which connect() has begun; `under_way` when it has not ended yet. -1 with why.
+[[gnu::noinline]] int begin_connect(const detail::socket_address& a, const dial_options& options, bool& under_way, failure& why) noexcept {
   const int fd = ::socket(a.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return ec = {errno, std::system_category()}, -1;
+  if (fd < 0) return why = {{errno, std::system_category()}, "socket"}, -1;
   const int on = 1;
   if (options.no_delay && a.family() != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (a.family() != AF_UNIX) detail::set_keep_alive(fd);
   under_way = ::connect(fd, a.get(), a.size) != 0;
   if (!under_way || errno == EINPROGRESS || errno == EINTR) return fd;
-  ec = {errno, std::system_category()};
+  why = {{errno, std::system_category()}, "connect"};
   ::close(fd);
   return -1;
 }
@@ -48,14 +55,16 @@ namespace {
 }
 
 // One attempt.
-stream connect(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, const context* ctx, std::error_code& ec) {
+stream connect(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, const context* ctx, failure& why) {
   bool under_way = false;
-  const int fd = begin_connect(a, options, under_way, ec);
+  const int fd = begin_connect(a, options, under_way, why);
   if (fd < 0) return {};
+  std::error_code& ec = why.ec;
   auto s = detail::adopt(fd, network, ec);
   if (!s) return {};
   detail::socket_address peer;
   if (under_way) {
+    why.call = "connect";
     s->set_deadline(direction::write, deadline);
     const detail::cancellation cancellation(*s, direction::write, ctx ? weft::detail::canceller_of(*ctx) : nullptr);
     do {  // a first event may come before the connection stands: the peer's address tells
@@ -81,11 +90,12 @@ bool is_connected_to_itself(int fd, const detail::socket_address& dialed) {
 // Attempts on one address: a second and a third when the kernel's choice of a port was bad, as many as there is time for
 // while a Unix listener's queue is full.
 stream dial_one(const detail::socket_address& a, std::string_view network, const dial_options& options, time_point deadline, const context* ctx,
-                std::error_code& ec) {
+                failure& why) {
   std::chrono::nanoseconds pause = 100us;
   for (int bad_ports = 0;;) {
-    ec.clear();
-    stream s = connect(a, network, options, deadline, ctx, ec);
+    why = {};
+    std::error_code& ec = why.ec;
+    stream s = connect(a, network, options, deadline, ctx, why);
     if (a.family() == AF_UNIX) {
       if (ec != std::errc::resource_unavailable_try_again) return s;
       const auto left = deadline == no_deadline ? pause : deadline - std::chrono::steady_clock::now();
@@ -98,7 +108,7 @@ stream dial_one(const detail::socket_address& a, std::string_view network, const
     const bool to_itself = !ec && is_connected_to_itself(s.native_handle(), a);
     if (!to_itself && ec != std::errc::address_not_available) return s;
     if (++bad_ports < 3) continue;
-    if (to_itself) ec = std::make_error_code(std::errc::connection_refused);
+    if (to_itself) why = {{ECONNREFUSED, std::system_category()}, "connect"};
     return {};
   }
 }
@@ -110,34 +120,44 @@ time_point share_of(time_point deadline, time_point now, std::size_t left) noexc
   return std::min(deadline, now + std::max<std::chrono::nanoseconds>((deadline - now) / static_cast<std::int64_t>(left), 2s));
 }
 
-stream dial(std::string_view network, std::string_view address, const dial_options& options, const context* ctx, std::error_code& ec) {
-  ec.clear();
+stream dial(std::string_view network, std::string_view address, const dial_options& options, const context* ctx, failure& why) {
+  why = {};
   const auto start = std::chrono::steady_clock::now();
+  weft::detail::wait_limit limit = ctx ? weft::detail::limit_of(*ctx) : weft::detail::wait_limit();
+  if (weft::detail::is_over(limit)) return why.ec = ctx->err(), stream();
   // A timeout beyond the clock's range is none.
   const bool limited = options.timeout.count() > 0 && options.timeout < time_point::max() - start;
   const time_point deadline = limited ? start + options.timeout : no_deadline;
-  const auto addresses = detail::resolve(network, address, detail::purpose::dialing, ec);
-  std::error_code first;  // of the address that is preferred
+  if (limited) limit.deadline = weft::detail::deadline_after_ns(options.timeout.count());
+  const auto addresses = detail::resolve(network, address, detail::purpose::dialing, limit, why.ec);
+  failure first;  // of the address that is preferred
   for (std::size_t i = 0; i < addresses.size(); i++) {
     const time_point now = std::chrono::steady_clock::now();
-    if (ctx && ctx->err()) return ec = ctx->err(), stream();  // whatever the earlier addresses said
+    if (ctx && ctx->err()) return why.ec = ctx->err(), stream();  // whatever the earlier addresses said
     if (limited && now >= deadline) {
-      if (!first) first = errc::timed_out;
+      if (!first.ec) first.ec = errc::timed_out;
       break;
     }
-    stream s = dial_one(addresses[i], network, options, share_of(deadline, now, addresses.size() - i), ctx, ec);
-    if (!ec) return s;
-    if (!first) first = ec;
+    stream s = dial_one(addresses[i], network, options, share_of(deadline, now, addresses.size() - i), ctx, why);
+    if (!why.ec) return s;
+    if (!first.ec) first = why;
   }
-  if (first) ec = first;
-  if (ctx && ctx->err()) ec = ctx->err();
+  if (first.ec) why = first;
+  if (ctx && ctx->err()) why.ec = ctx->err();
   return {};
 }
 
+stream dial(std::string_view network, std::string_view address, const dial_options& options, const context* ctx, std::error_code& ec) {
+  failure why;
+  stream s = dial(network, address, options, ctx, why);
+  ec = why.ec;
+  return s;
+}
+
 stream dial(std::string_view network, std::string_view address, const dial_options& options, const context* ctx) {
-  std::error_code ec;
-  stream s = dial(network, address, options, ctx, ec);
-  if (ec) throw std::system_error(ec, "dial " + std::string(network) + " " + std::string(address));
+  failure why;
+  stream s = dial(network, address, options, ctx, why);
+  if (why.ec) detail::throw_error(why.ec, "dial " + std::string(network) + " " + std::string(address), why.call);
   return s;
 }
 

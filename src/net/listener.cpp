@@ -62,11 +62,13 @@ void set_tcp_options(int fd, int family, std::string_view network, const listen_
   detail::set_keep_alive(fd);
 }
 
-int open_listening(const detail::socket_address& a, std::string_view network, const listen_options& options, std::error_code& ec) noexcept {
+// -1 with ec, and `call`, which failed.
+int open_listening(const detail::socket_address& a, std::string_view network, const listen_options& options, std::error_code& ec, const char*& call) noexcept {
+  call = "socket";
   const int fd = ::socket(a.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd >= 0 && a.family() != AF_UNIX) set_tcp_options(fd, a.family(), network, options);
   const int backlog = options.backlog > 0 ? options.backlog : 65535;  // the kernel lowers it to net.core.somaxconn
-  if (fd >= 0 && ::bind(fd, a.get(), a.size) == 0 && ::listen(fd, backlog) == 0) return fd;
+  if (fd >= 0 && (call = "bind", ::bind(fd, a.get(), a.size) == 0) && (call = "listen", ::listen(fd, backlog) == 0)) return fd;
   ec = {errno, std::system_category()};
   if (fd >= 0) ::close(fd);
   return -1;
@@ -77,13 +79,11 @@ bool is_not_here(const std::error_code& ec) noexcept {
   return ec.category() == std::system_category() && (ec.value() == EAFNOSUPPORT || ec.value() == EPROTONOSUPPORT || ec.value() == EADDRNOTAVAIL);
 }
 
-}  // namespace
-
-listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec) {
+listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec, const char*& call) {
   ec.clear();
-  for (const auto& a : detail::resolve(network, address, detail::purpose::listening, ec)) {
+  for (const auto& a : detail::resolve(network, address, detail::purpose::listening, {}, ec)) {
     ec.clear();
-    const int fd = open_listening(a, network, options, ec);
+    const int fd = open_listening(a, network, options, ec, call);
     if (fd >= 0) {
       std::string path = a.family() == AF_UNIX ? std::string(address) : std::string();
       auto s = detail::adopt(fd, network, ec);
@@ -98,10 +98,18 @@ listener listen(std::string_view network, std::string_view address, const listen
   return {};
 }
 
+}  // namespace
+
+listener listen(std::string_view network, std::string_view address, const listen_options& options, std::error_code& ec) {
+  const char* call = nullptr;
+  return listen(network, address, options, ec, call);
+}
+
 listener listen(std::string_view network, std::string_view address, const listen_options& options) {
   std::error_code ec;
-  listener l = listen(network, address, options, ec);
-  if (ec) throw std::system_error(ec, "listen " + std::string(network) + " " + std::string(address));
+  const char* call = nullptr;
+  listener l = listen(network, address, options, ec, call);
+  if (ec) detail::throw_error(ec, "listen " + std::string(network) + " " + std::string(address), call);
   return l;
 }
 
@@ -156,7 +164,7 @@ stream listener::accept(const context* ctx, std::error_code& ec) const {
 stream listener::accept(const context* ctx) const {
   std::error_code ec;
   stream s = accept(ctx, ec);
-  if (ec) fail(ec, "accept", socket_.get());
+  if (ec) fail(ec, "accept", socket_.get(), "accept4");
   return s;
 }
 

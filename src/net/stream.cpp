@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <ctime>
 
 #include <weft/net.hpp>
 
@@ -22,20 +24,25 @@ namespace detail {
 
 namespace {
 
-// sendfile(2) has no MSG_NOSIGNAL. A handler, because child processes would inherit that a signal is ignored; and only where
-// nobody has asked for anything else.
-void survive_sigpipe() noexcept {
-  static const bool once = [] {
-    struct sigaction now {};
-    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL) {
-      now = {};
-      now.sa_handler = [](int) {};
-      now.sa_flags = SA_RESTART | SA_ONSTACK;
-      ::sigaction(SIGPIPE, &now, nullptr);
+// sendfile(2) has no MSG_NOSIGNAL. So the thread is closed to the signal meanwhile, and one that the call has caused is taken away: it
+// is the thread's own. What the program has SIGPIPE do is its affair, and may change at any time.
+ssize_t sendfile_without_sigpipe(int to, int from, off_t* at, std::size_t n) noexcept {
+  sigset_t sigpipe, before, waiting;
+  ::sigemptyset(&sigpipe);
+  ::sigaddset(&sigpipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  const bool was_blocked = ::sigismember(&before, SIGPIPE) == 1;
+  const bool one_waits = was_blocked && ::sigpending(&waiting) == 0 && ::sigismember(&waiting, SIGPIPE) == 1;
+  const ssize_t sent = ::sendfile(to, from, at, n);
+  const int error = errno;
+  if (sent != static_cast<ssize_t>(n) && !one_waits) {  // also after a part of it, which hides the error
+    constexpr timespec not_at_all{};
+    while (::sigtimedwait(&sigpipe, nullptr, &not_at_all) < 0 && errno == EINTR) {
     }
-    return true;
-  }();
-  static_cast<void>(once);
+  }
+  if (!was_blocked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return sent;
 }
 
 // In the writer's turn. All of it, or an error; how much was written.
@@ -112,14 +119,13 @@ std::size_t write_all(const std::shared_ptr<socket>& s, std::span<const std::byt
 
 std::uint64_t send_file(const std::shared_ptr<socket>& s, int file, std::uint64_t offset, std::uint64_t count, const context* ctx, std::error_code& ec) {
   if (!s) return ec = errc::closed, 0;
-  detail::survive_sigpipe();
   const operation op(*s, direction::write, ctx, ec);
   if (ec) return 0;
   auto at = static_cast<off_t>(offset);
   std::uint64_t sent = 0;
   while (sent < count) {
     const std::size_t chunk = static_cast<std::size_t>(std::min<std::uint64_t>(count - sent, 1 << 30));
-    const ssize_t n = s->attempt_in_turn(direction::write, ec, [&](int fd) { return ::sendfile(fd, file, &at, chunk); });
+    const ssize_t n = s->attempt_in_turn(direction::write, ec, [&](int fd) { return detail::sendfile_without_sigpipe(fd, file, &at, chunk); });
     if (n <= 0) break;
     sent += static_cast<std::uint64_t>(n);
   }
@@ -194,7 +200,7 @@ void stream::close_write(std::error_code& ec) const noexcept {
 void stream::close_write() const {
   std::error_code ec;
   close_write(ec);
-  if (ec) fail(ec, "close", socket_.get());
+  if (ec) fail(ec, "close", socket_.get(), "shutdown");
 }
 void stream::close(std::error_code& ec) const noexcept {
   ec.clear();

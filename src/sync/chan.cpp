@@ -93,6 +93,8 @@ struct chan_hold {
 
 // The lock is held, and the timer's time has not come.
 [[gnu::noinline]] chan_status wait_for_tick(chan_core* c, void* element, const wait_limit& limit) {
+  chan_add_ref(c);  // it is looked at again after each wait, in which its handles may go
+  const chan_hold hold{c};
   for (;;) {
     const wait_limit shorter{.deadline = std::min(limit.deadline, c->clock->when), .done = limit.done};
     const chan_status end = wait_on(c, c->receivers, element, wait_reason::chan_receive, shorter);

@@ -4,6 +4,7 @@
 #include <weft/pool.hpp>
 
 #include <bit>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -74,10 +75,19 @@ void* pool_ring::pop_tail() noexcept {
   return item;
 }
 
-std::vector<void*> pool_ring::take_all() {
-  std::vector<void*> all;
-  while (void* item = pop_tail()) all.push_back(item);
-  return all;
+void pool_ring::take(pool_ring& o) noexcept {
+  lock_word(o.lock_);
+  void** items = std::exchange(o.items_, nullptr);
+  const std::uint32_t tail = std::exchange(o.tail_, 0), capacity = std::exchange(o.capacity_, 0), size = o.size_.load(std::memory_order_relaxed);
+  o.size_.store(0, std::memory_order_relaxed);
+  unlock_word(o.lock_);
+  lock_word(lock_);
+  std::swap(items_, items);
+  tail_ = tail;
+  capacity_ = capacity;
+  size_.store(size, std::memory_order_relaxed);
+  unlock_word(lock_);
+  delete[] items;
 }
 
 struct alignas(64) pool_core::local {
@@ -93,26 +103,47 @@ struct pool_registry {
 
   struct dropped {
     void (*destroy)(void*) noexcept;
-    std::vector<void*> items;
+    pool_ring items;
+    void* first = nullptr;
   };
 
-  void clean_up() {
+  // Without memory for the list it is left to the next time.
+  void clean_up() noexcept {
     std::vector<dropped> all;
     {
       lock_guard hold(lock);  // once a minute, and no pool ends meanwhile
+      if (!make_room(all)) return;
       for (pool_core* p = pools; p; p = p->next_) {
         for (std::size_t i = 0; i < p->locals_count_; i++) {
           pool_core::local& l = p->locals_[i];
-          all.push_back({p->destroy_, l.victims.take_all()});
-          for (void* item : l.ring.take_all()) l.victims.push_head(item);
+          all.push_back({p->destroy_, std::move(l.victims)});
+          l.victims.take(l.ring);
           // [mo:pool.first] as in take()
-          if (void* item = l.first.exchange(nullptr, std::memory_order_acq_rel)) l.victims.push_head(item);
+          if (void* item = l.first.exchange(nullptr, std::memory_order_acq_rel)) {
+            try {
+              l.victims.push_head(item);
+            } catch (const std::bad_alloc&) {
+              all.back().first = item;
+            }
+          }
         }
       }
     }
-    for (const dropped& d : all) {
-      for (void* item : d.items) d.destroy(item);
+    for (dropped& d : all) {
+      while (void* item = d.items.pop_tail()) d.destroy(item);
+      if (d.first) d.destroy(d.first);
     }
+  }
+
+  bool make_room(std::vector<dropped>& all) const noexcept {
+    std::size_t n = 0;
+    for (const pool_core* p = pools; p; p = p->next_) n += p->locals_count_;
+    try {
+      all.reserve(n);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    return true;
   }
 };
 
@@ -184,7 +215,7 @@ void* pool_core::take() noexcept {
   return nullptr;
 }
 
-void pool_core::clean_up_when_due() {
+void pool_core::clean_up_when_due() noexcept {
   const std::int64_t now = os::now_ns();
   std::int64_t due = next_cleanup.load(std::memory_order_relaxed);
   if (due > now || !next_cleanup.compare_exchange_strong(due, now + between_cleanups_ns, std::memory_order_relaxed, std::memory_order_relaxed)) return;

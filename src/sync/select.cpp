@@ -279,6 +279,7 @@ select_result look_and_wait(const select_case* cases, std::size_t n, const scrat
 // No case looked ready.
 [[gnu::noinline]] select_result select_slow(const select_case* cases, std::size_t n, const scratch_parts& parts, select_limit limit) noexcept {
   select_make_absolute(limit);
+  const select_hold hold(cases, n);
   for (;;) {
     const select_result r = look_and_wait(cases, n, parts, limit);
     if (r.index != select_look_again) return r;
@@ -319,6 +320,18 @@ void deadline_passed(heap_timer* t, due_list& due) noexcept {
 }
 
 }  // namespace
+
+select_hold::select_hold(const select_case* cases, std::size_t n) noexcept
+    : cases_(cases), n_(std::any_of(cases, cases + n, [](const select_case& k) { return k.channel && k.channel->clock; }) ? n : 0) {
+  for (std::size_t i = 0; i < n_; i++) {
+    if (cases_[i].channel) chan_add_ref(cases_[i].channel);
+  }
+}
+select_hold::~select_hold() {
+  for (std::size_t i = 0; i < n_; i++) {
+    if (cases_[i].channel) chan_release(cases_[i].channel);
+  }
+}
 
 void select_make_absolute(select_limit& limit) noexcept {
   if (limit.what == select_limit::kind::within && limit.ns > 0) limit = {select_limit::kind::until, os::add_ns(time_here(), limit.ns)};

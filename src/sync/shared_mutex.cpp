@@ -67,6 +67,18 @@ void add(thread_counts* c, unsigned slot, int n) noexcept {
   count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_release);  // [mo:rw.count]
 }
 
+// Counts by thread cannot tell an unlock too many from one on another thread: while a reader is inside it takes that one's
+// place, and is noticed only where a sum comes out below 0. With slow checks a shared count of the same readers tells at once.
+#if WEFT_SLOW_CHECKS
+void count_again(unsigned slot, int n) noexcept {
+  static atomic<std::int64_t> inside[thread_counts::slots];
+  // [mo:own] relaxed: it must not order what the counts by thread do not
+  if (inside[slot].fetch_add(n, std::memory_order_relaxed) + n < 0) fatal("sync: RUnlock of unlocked RWMutex");
+}
+#else
+void count_again(unsigned, int) noexcept {}
+#endif
+
 struct waiter : sudog {
   bool writes = false;
 };
@@ -185,6 +197,7 @@ struct shared_mutex_impl {
     if (thieves.no_membarrier) return s;
     if (slot_of(s) == 0) s |= static_cast<std::uint64_t>(take_slot()) << slot_shift;
     if (slot_of(s) == 0) return s;
+    count_again(slot_of(s), static_cast<int>(readers_of(s)));
     add(this_thread_counts(), slot_of(s), static_cast<int>(readers_of(s)));
     return (s & (slot_bits | waiting)) | biased;
   }
@@ -204,7 +217,7 @@ struct shared_mutex_impl {
     add(c, slot_of(s), 1);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // [mo:rw.bias] the writer's barrier makes it one of the processor's
     // [mo:rw.lock] acquire, pairs with the release of the writer that was here last.
-    if (__builtin_expect((m.state_.load(std::memory_order_acquire) & biased) != 0, 1)) return true;
+    if (__builtin_expect((m.state_.load(std::memory_order_acquire) & biased) != 0, 1)) return count_again(slot_of(s), 1), true;
     add(c, slot_of(s), -1);
     look_whether_empty(m);
     return false;
@@ -215,7 +228,7 @@ struct shared_mutex_impl {
     std::uint64_t s = take_guard(m);
     const unsigned slot = slot_of(s);
     if (readers_of(s) != 0) s -= one_reader;
-    else if ((s & biased) || ((s & residue) && sum_over_threads(slot) > 0)) add(this_thread_counts(), slot, -1);
+    else if ((s & biased) || ((s & residue) && sum_over_threads(slot) > 0)) count_again(slot, -1), add(this_thread_counts(), slot, -1);
     else fatal("sync: RUnlock of unlocked RWMutex");
     if (s & draining) s = let_writer_in(m, s, woken);
     give_guard(m, s);
@@ -236,7 +249,10 @@ shared_mutex::~shared_mutex() {
   for (thread_counts* c = all_thread_counts(); c; c = c->next) {
     while (c->leaving.load(std::memory_order_acquire) != 0) ::sched_yield();  // [mo:rw.leaving]
   }
-  give_slot(slot_of(s));
+  // The slot's next owner begins at 0. Who destroys a lock while it is read keeps the slot from being used again.
+  const std::int64_t sum = (s & (biased | residue)) ? sum_over_threads(slot_of(s)) : 0;
+  if (sum < 0) fatal("sync: RUnlock of unlocked RWMutex");
+  if (sum == 0) give_slot(slot_of(s));
 }
 
 wait_end shared_mutex::lock_until(const wait_limit& limit) {
@@ -312,7 +328,7 @@ wait_end shared_mutex::lock_shared_until(const wait_limit& limit) {
     return impl::wait(*this, s, me, wait_reason::rwmutex_rlock, limit);
   }
   if ((s & biased) == 0 && (s & reads) >= reads_before_bias) s = impl::begin_bias(s);
-  if (s & biased) add(this_thread_counts(), slot_of(s), 1);
+  if (s & biased) count_again(slot_of(s), 1), add(this_thread_counts(), slot_of(s), 1);
   else s += one_reader + one_read;
   impl::give_guard(*this, s);
   return wait_end::woken;
@@ -323,7 +339,7 @@ bool shared_mutex::try_lock_shared() noexcept {
   if ((s & biased) && impl::enter_biased(*this, s)) return true;
   s = impl::take_guard(*this);
   const bool got = (s & closed) == 0;
-  if (got && (s & biased)) add(this_thread_counts(), slot_of(s), 1);
+  if (got && (s & biased)) count_again(slot_of(s), 1), add(this_thread_counts(), slot_of(s), 1);
   else if (got) s += one_reader;
   impl::give_guard(*this, s);
   return got;
@@ -332,6 +348,7 @@ bool shared_mutex::try_lock_shared() noexcept {
 void shared_mutex::unlock_shared() noexcept {
   std::uint64_t s = state_.load(std::memory_order_relaxed);
   if (__builtin_expect((s & biased) != 0, 1)) {
+    count_again(slot_of(s), -1);
     thread_counts* c = this_thread_counts();
     // [mo:rw.leaving] release, pairs with the acquire in the destructor; set before the count, which lets a writer in.
     c->leaving.store(1, std::memory_order_relaxed);

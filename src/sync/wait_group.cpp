@@ -74,10 +74,11 @@ detail::wait_end wait_group::wait_within(const detail::wait_limit& limit) {
   const wait_on_bubble where(current_or_thread(), bubble_.load(std::memory_order_relaxed));
   const wait_end end = detail::acquire(sema_, detail::queue_end::back, wait_reason::wait_group_wait, limit);
   if (end != wait_end::woken) {
-    // One off those that wait, unless they were all taken off, each for a permit: then ours is on its way, and add() looks for
-    // us until we have it. (Others that began to wait since then are a misuse: add() before the last wait() has returned.)
+    // One off those that wait, unless the count is 0 or they were all taken off, each for a permit: then ours is on its way. (With the
+    // count at 0 add() is between its two steps, and takes it for misuse when the state is another at the second. Others that began
+    // to wait since then are a misuse: add() before the last wait() has returned.)
     std::uint64_t state = state_.load(std::memory_order_acquire);  // [mo:wait_group]
-    while (waiters_of(state) != 0) {
+    while (waiters_of(state) != 0 && count_of(state) != 0) {
       if (!state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;  // [mo:wait_group]
       unwind_if_due();
       return end;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 
+#include <weft/co.hpp>
 #include <weft/test/bubble.hpp>
 
 #include "support/support.hpp"
@@ -157,6 +158,35 @@ TEST(bubble, keeps_its_channels_and_timers_to_itself) {
   expect_fatal("outside_reset", "reset of synctest timer from outside bubble");
   expect_fatal("outside_stop", "stop of synctest timer from outside bubble");
   expect_fatal("outside_stop_function", "stop of synctest timer from outside bubble");
+}
+
+namespace {
+weft::co::task<int> nap() {
+  co_await weft::co::sleep_for(1h);
+  co_return 1;
+}
+}  // namespace
+WEFT_CHILD(coroutine_started_in_bubble) {
+  return weft::run([] { bubble([] { weft::co::go(nap()); }); });
+}
+WEFT_CHILD(coroutine_forked_in_bubble) {
+  return weft::run([] { bubble([] { static_cast<void>(weft::co::fork(nap())); }); });
+}
+WEFT_CHILD(coroutine_joined_in_bubble) {
+  return weft::run([] { bubble([] { static_cast<void>(nap().join()); }); });
+}
+WEFT_CHILD(outside_coroutine_sends) {
+  return used_outside([] { return weft::make_chan<int>(1); }, [](channel& c) { [](channel to) -> weft::co::task<> { co_await weft::co::send(to, 1); }(c).join(); });
+}
+WEFT_CHILD(outside_coroutine_receives) {
+  return used_outside([] { return weft::make_chan<int>(1); }, [](channel& c) { [](channel from) -> weft::co::task<> { co_await weft::co::recv(from); }(c).join(); });
+}
+// A coroutine would sleep in the machine's time, and the bubble not know of it.
+TEST(bubble, has_no_coroutines) {
+  for (const char* scenario : {"coroutine_started_in_bubble", "coroutine_forked_in_bubble", "coroutine_joined_in_bubble"})
+    expect_fatal(scenario, "co: coroutine started in synctest bubble");
+  expect_fatal("outside_coroutine_sends", "send on synctest channel from outside bubble");
+  expect_fatal("outside_coroutine_receives", "receive on synctest channel from outside bubble");
 }
 // SYNCTEST-10
 TEST(bubble, keeps_its_wait_groups_to_itself) {

@@ -15,6 +15,15 @@ co::task<int> boom() {
   throw std::runtime_error("boom");
   co_return 0;
 }
+struct end_with_boom {
+  static bool await_ready() { return false; }
+  template <class P>
+  static void await_suspend(std::coroutine_handle<P> h) {
+    h.promise().error = std::make_exception_ptr(std::runtime_error("boom"));
+    static_cast<void>(weft::detail::co_finish(&h.promise(), weft::detail::co_frame::dropped));
+  }
+  static void await_resume() {}
+};
 }  // namespace
 
 WEFT_CHILD(throw_in_coroutine) {
@@ -40,6 +49,19 @@ WEFT_CHILD(throw_in_dropped_fork) {
 }
 TEST(panic, in_a_fork_whose_handle_was_dropped_ends_the_process) {
   const auto r = child("throw_in_dropped_fork");
+  EXPECT_TRUE(ended_with(r, 2));
+  EXPECT_TRUE(starts_with(r.err, "panic: boom")) << r.err;
+}
+
+// The handle goes after the throw, before the coroutine has come to its end: a moment of some nanoseconds, acted out here.
+WEFT_CHILD(drop_of_a_fork_that_throws) {
+  return weft::run([] {
+    static_cast<void>(co::fork([]() -> co::task<> { co_await end_with_boom(); }()));
+    weft::this_goroutine::sleep_for(100ms);
+  });
+}
+TEST(panic, in_a_fork_whose_handle_goes_at_that_moment_ends_the_process) {
+  const auto r = child("drop_of_a_fork_that_throws");
   EXPECT_TRUE(ended_with(r, 2));
   EXPECT_TRUE(starts_with(r.err, "panic: boom")) << r.err;
 }

@@ -45,6 +45,24 @@ WEFT_CHILD(runlock_of_a_hot_one) {
     m.lock();
   });
 }
+WEFT_CHILD(runlock_of_a_hot_one_that_is_destroyed) {
+  return weft::run([] {
+    weft::shared_mutex m;
+    for (int i = 0; i < 10'000; ++i) std::shared_lock hold(m);
+    m.unlock_shared();
+    const std::shared_lock hold(m);  // who would hide it from a writer
+  });
+}
+#if WEFT_SLOW_CHECKS
+WEFT_CHILD(runlock_of_a_hot_one_with_slow_checks) {
+  return weft::run([] {
+    weft::shared_mutex m;
+    for (int i = 0; i < 10'000; ++i) std::shared_lock hold(m);
+    m.unlock_shared();
+    std::puts("too late");
+  });
+}
+#endif
 WEFT_CHILD(unlock_of_a_free_one) {
   return weft::run([] {
     weft::shared_mutex m;
@@ -63,6 +81,10 @@ TEST(shared_mutex, misuse_ends_the_process) {
   expect_fatal("runlock_of_a_free_one", "sync: RUnlock of unlocked RWMutex");
   expect_fatal("runlock_of_a_locked_one", "sync: RUnlock of unlocked RWMutex");
   expect_fatal("runlock_of_a_hot_one", "sync: RUnlock of unlocked RWMutex");
+  expect_fatal("runlock_of_a_hot_one_that_is_destroyed", "sync: RUnlock of unlocked RWMutex");
+#if WEFT_SLOW_CHECKS
+  expect_fatal("runlock_of_a_hot_one_with_slow_checks", "sync: RUnlock of unlocked RWMutex");
+#endif
   expect_fatal("unlock_of_a_free_one", "sync: Unlock of unlocked RWMutex");
   expect_fatal("unlock_of_a_read_locked_one", "sync: Unlock of unlocked RWMutex");
 }

@@ -124,7 +124,7 @@ detail::co_sleeping sleep_for(std::chrono::duration<Rep, Period> d) noexcept {
   return detail::co_sleeping(d > d.zero() ? detail::to_ns(d) : 0);
 }
 /// co_await sleep_until(t): the same until t on the monotonic clock.
-inline detail::co_sleeping sleep_until(std::chrono::steady_clock::time_point t) noexcept { return sleep_for(t - std::chrono::steady_clock::now()); }
+inline detail::co_sleeping sleep_until(std::chrono::steady_clock::time_point t) noexcept { return sleep_for(detail::time_until(t)); }
 
 /// auto guard = co_await lock(m): locks, waiting while it is held; the guard unlocks. The mutex belongs to no thread, so the
 /// guard may be kept over a co_await.

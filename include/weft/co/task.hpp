@@ -3,6 +3,7 @@
 // a stack; co::fork() starts it beside the caller, to be awaited later; join() runs it and blocks a goroutine or thread.
 // A coroutine that waits costs its frame, 100 to 200 bytes, where a goroutine costs a page.
 // In its body it may also call whatever blocks a goroutine: then that costs a stack for the time.
+// Coroutines have no virtual time: go(), fork() and join() in a bubble (<weft/test/bubble.hpp>) are a fatal error.
 // docs/guide/coroutines.md
 #pragma once
 

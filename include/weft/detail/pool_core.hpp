@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include <weft/detail/config.hpp>
 
@@ -15,13 +14,16 @@ namespace weft::detail {
 class WEFT_API pool_ring {
  public:
   constexpr pool_ring() noexcept = default;
+  /// All that is in o; o is empty then.
+  pool_ring(pool_ring&& o) noexcept { take(o); }
   pool_ring(const pool_ring&) = delete;
   ~pool_ring() { delete[] items_; }
 
   void push_head(void* item);
   [[nodiscard]] void* pop_head() noexcept;  // null when it is empty
   [[nodiscard]] void* pop_tail() noexcept;
-  [[nodiscard]] std::vector<void*> take_all();
+  /// This one is empty, and nobody puts anything into it: takes over all that is in o.
+  void take(pool_ring& o) noexcept;
 
  private:
   std::atomic<std::uint32_t> lock_{0};
@@ -43,7 +45,7 @@ class WEFT_API pool_core {
   friend struct pool_registry;
   struct local;
   [[nodiscard]] local& mine() const noexcept;
-  static void clean_up_when_due();
+  static void clean_up_when_due() noexcept;
 
   void (*destroy_)(void*) noexcept;
   std::size_t locals_count_;  // a power of 2

@@ -31,7 +31,8 @@ WEFT_API void run_bubble(void (*call)(void* f), void* f);
 /// durably blocked: on channels and waitable things of the bubble, or asleep; not on a mutex, a socket or a blocking call. When f has
 /// returned, time stops. An exception that leaves f is rethrown here.
 ///
-/// Channels, timers and contexts made in a bubble are used only in it: from outside, a fatal error. Throws deadlock; panic
+/// Channels, timers and contexts made in a bubble are used only in it: from outside, a fatal error. So is starting or joining a
+/// coroutine (<weft/co.hpp>) in it. Throws deadlock; panic
 /// ("synctest.Run called from within a synctest bubble").
 /// Parks: yes.    Threads: any, while weft::run() runs.    Allocates: yes.
 template <class F>

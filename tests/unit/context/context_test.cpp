@@ -551,6 +551,19 @@ struct wrapping_context final : weft::custom_context {
 };
 }  // namespace
 
+// CONTEXT-13, CONTEXT-16. To stop a function ends what was made to watch for it, and no more.
+WEFT_TEST(context, stop_of_a_function_leaves_the_users_own_contexts_alone) {
+  const auto user = std::make_shared<own_context>();
+  const auto [ctx, cancel] = weft::with_cancel(context(user));
+  for (const context& of : {context(user), ctx, weft::with_value(ctx, std::string("key"), 1)}) {
+    const auto stop = weft::after_func(of, [] { ADD_FAILURE() << "it was stopped"; });
+    EXPECT_TRUE(stop());
+    EXPECT_FALSE(ctx.err()) << to_string(of);
+  }
+  user->finish();
+  EXPECT_TRUE(eventually([&] { return ctx.err() == errc::eof; }));
+}
+
 // CONTEXT-16
 WEFT_TEST(context, of_the_users_own_making_is_a_parent_too) {
   const auto user = std::make_shared<own_context>();
@@ -661,4 +674,32 @@ TEST(context, works_on_plain_threads_before_run) {
     EXPECT_EQ(soon.err(), errc::deadline_exceeded);
     EXPECT_TRUE(eventually([&] { return ran == 1; }));
   });
+}
+
+// The parent's cancellation finds a child whose last handle has just gone.
+WEFT_TEST(context, may_be_dropped_while_its_parent_is_cancelled) {
+  for (int round = 0; round < scale(5'000, 500); ++round) {
+    const auto [parent, cancel] = weft::with_cancel(weft::background());
+    context child;
+    {
+      auto made = weft::with_cancel(parent);
+      child = made.ctx;
+      made.cancel.detach();
+    }
+    const std::stop_token token = child.get_stop_token();
+    std::vector<weft::cancelable> later;  // which are cancelled before it
+    for (int i = 0; i < 16; ++i) later.push_back(weft::with_cancel(parent));
+    std::atomic<bool> here{false}, start{false};
+    weft::wait_group dropped;
+    dropped.go([&] {
+      here = true;
+      while (!start) weft::this_goroutine::yield();
+      spin(std::chrono::nanoseconds(round % 64 * 32));
+      child = {};
+    });
+    while (!here) weft::this_goroutine::yield();
+    start = true;
+    cancel();
+    dropped.wait();
+  }
 }

@@ -310,3 +310,36 @@ WEFT_TEST(net, a_deadline_and_a_close_end_a_wait) {
   };
   body(b).join();
 }
+
+// `t - now` overflows for the least of all time points.
+WEFT_TEST(sleep, of_a_coroutine_until_a_time_long_past_ends) {
+  []() -> co::task<> { co_await co::sleep_until(steady::time_point::min()); }().join();
+}
+
+// The handles of channels may go while a coroutine waits for them.
+WEFT_TEST(select, of_a_coroutine_keeps_its_channels_when_their_handles_go) {
+  const with_procs one(1);  // who has begun to wait there, waits
+  auto c = std::make_unique<weft::chan<int>>(weft::make_chan<int>());
+  auto t = std::make_unique<weft::timer>(20ms), tick = std::make_unique<weft::timer>(20ms);
+  weft::wait_group done;
+  done.add(2);
+  std::atomic<int> begun{0}, chosen{-1};
+  std::atomic<bool> ticked{false};
+  co::go([&](weft::chan<int>* from, weft::timer* after) -> co::task<> {
+    ++begun;
+    chosen = co_await co::select(weft::on_recv(*from), weft::on_recv(after->c));
+    done.done();
+  }, c.get(), t.get());
+  co::go([&](weft::timer* after) -> co::task<> {
+    ++begun;
+    ticked = (co_await co::recv(after->c)).has_value();
+    done.done();
+  }, tick.get());
+  EXPECT_TRUE(eventually([&] { return begun == 2; }));
+  c.reset(), t.reset(), tick.reset();
+  std::vector<weft::chan<int>> others;  // in the memory that was theirs
+  for (int i = 0; i < 100; ++i) others.push_back(weft::make_chan<int>());
+  done.wait();
+  EXPECT_EQ(chosen, 1);
+  EXPECT_TRUE(ticked);
+}

@@ -270,3 +270,13 @@ WEFT_TEST(condition_variable, loses_no_notification_to_one_that_gives_up) {
   thread.join();
   EXPECT_EQ(taken, n);
 }
+
+// `t - now` overflows for the least of all time points.
+WEFT_TEST(condition_variable, wait_until_a_time_long_past_ends) {
+  weft::mutex m;
+  weft::condition_variable cv;
+  std::unique_lock hold(m);
+  EXPECT_EQ(cv.wait_until(hold, steady::time_point::min()), weft::cv_status::timeout);
+  EXPECT_FALSE(cv.wait_until(hold, steady::time_point::min(), [] { return false; }));
+  EXPECT_TRUE(hold.owns_lock());
+}

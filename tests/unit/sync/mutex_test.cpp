@@ -279,3 +279,12 @@ WEFT_TEST(mutex, excludes_plain_threads_and_goroutines_alike) {
   b.join();
   EXPECT_EQ(plain, std::int64_t{6} * each);
 }
+
+// `t - now` overflows for the least of all time points.
+WEFT_TEST(mutex, try_lock_until_a_time_long_past_ends) {
+  weft::mutex m;
+  EXPECT_TRUE(m.try_lock_until(steady::time_point::min()));
+  EXPECT_FALSE(m.try_lock_until(steady::time_point::min()));
+  EXPECT_FALSE(m.try_lock_until(std::chrono::system_clock::time_point::min()));
+  m.unlock();
+}

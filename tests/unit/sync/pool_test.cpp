@@ -1,12 +1,28 @@
 // pool_test.cpp: objects kept for the next who needs one.
 #include <atomic>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "support/support.hpp"
 
 using namespace weft::test;
 using ints = weft::pool<int>;
+
+namespace {
+std::atomic<bool> memory_is_out{false};
+void* get_memory(std::size_t n) {
+  void* p = memory_is_out ? nullptr : std::malloc(n ? n : 1);
+  return p ? p : throw std::bad_alloc();
+}
+}  // namespace
+void* operator new(std::size_t n) { return get_memory(n); }
+void* operator new[](std::size_t n) { return get_memory(n); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
 
 // POOL-01
 WEFT_TEST(pool, makes_what_it_does_not_have) {
@@ -153,4 +169,29 @@ WEFT_TEST(pool, a_borrowed_item_comes_back_by_itself) {
   EXPECT_LE(made, 5);
   const weft::pool<int>::handle nothing = ints().borrow();
   EXPECT_EQ(nothing, nullptr);
+}
+
+// The clean-up comes in the middle of somebody's put(), who has given his item away by then: it must not throw, and loses nothing.
+WEFT_TEST(pool, clean_up_without_memory_leaves_everything_as_it_is) {
+  {
+    weft::pool<counted> p;
+    for (int i = 0; i < 20; ++i) p.put(std::make_unique<counted>(i));
+    memory_is_out = true;
+    bool threw = false;
+    try {
+      weft::pool_cleanup();
+      weft::pool_cleanup();
+    } catch (const std::bad_alloc&) {
+      threw = true;
+    }
+    memory_is_out = false;
+    EXPECT_FALSE(threw);
+    EXPECT_EQ(counted::alive, 20);
+    weft::pool_cleanup();
+    EXPECT_EQ(counted::alive, 20);
+    weft::pool_cleanup();
+    EXPECT_EQ(counted::alive, 0);
+    for (int i = 0; i < 20; ++i) p.put(std::make_unique<counted>(i));
+  }
+  EXPECT_EQ(counted::alive, 0);
 }

@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <vector>
 
+#include <weft/test/bubble.hpp>
+
 #include "support/support.hpp"
 
 using namespace weft::test;
@@ -763,4 +765,20 @@ WEFT_TEST(selector, owns_the_values_that_it_has_not_sent) {
     room.close();
   }
   EXPECT_EQ(counted::alive, alive);
+}
+
+// With a timer among the cases it looks at all of them again, whose handles may have gone meanwhile.
+WEFT_TEST(select, keeps_its_channels_when_their_handles_go) {
+  int chosen = -1;
+  bubble([&] {
+    auto c = std::make_unique<weft::chan<int>>(weft::make_chan<int>());
+    auto t = std::make_unique<weft::timer>(1s);
+    weft::go([&, from = c.get(), after = t.get()] { chosen = weft::select(weft::on_recv(*from), weft::on_recv(after->c)); });
+    weft::test::wait();
+    c.reset(), t.reset();
+    std::vector<weft::chan<int>> others;  // in the memory that was theirs
+    for (int i = 0; i < 100; ++i) others.push_back(weft::make_chan<int>());
+    weft::this_goroutine::sleep_for(1min);
+  });
+  EXPECT_EQ(chosen, 1);
 }

@@ -109,6 +109,40 @@ WEFT_TEST(wait_group, add_from_zero_beside_wait_is_told_or_harmless) {
   SUCCEED() << told << " times noticed";
 }
 
+// WAITGROUP-04. done() takes two steps; a waiter that gives up between them is no misuse, and the other waiter is not left behind.
+WEFT_TEST(wait_group, done_may_come_at_the_moment_at_which_a_wait_gives_up) {
+  for (int round = 0; round < scale(40'000, 4'000); ++round) {
+    weft::wait_group g, others;
+    g.add();
+    std::atomic<int> ready{0};
+    std::atomic<bool> start{false};
+    const auto at_the_start = [&] {
+      ++ready;
+      while (!start) weft::this_goroutine::yield();
+    };
+    others.go([&] { g.wait(); });
+    others.go([&, round] {
+      at_the_start();
+      spin(std::chrono::nanoseconds(round % 512));
+      EXPECT_NO_THROW(g.done());
+    });
+    while (ready != 1) weft::this_goroutine::yield();
+    start = true;
+    static_cast<void>(g.wait_for(std::chrono::nanoseconds(1 + round % 4'000)));
+    others.wait();
+  }
+}
+
+// `t - now` overflows for the least of all time points: a wait that has no time left would never end.
+WEFT_TEST(wait_group, wait_until_a_time_long_past_ends) {
+  weft::wait_group g;
+  g.add();
+  EXPECT_FALSE(g.wait_until(steady::time_point::min()));
+  EXPECT_FALSE(g.wait_until(std::chrono::system_clock::time_point::min()));
+  g.done();
+  EXPECT_TRUE(g.wait_until(steady::time_point::min()));
+}
+
 // WAITGROUP-05
 WEFT_TEST(wait_group, go_counts_runs_and_is_done) {
   weft::wait_group g;

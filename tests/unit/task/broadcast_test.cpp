@@ -1,5 +1,6 @@
 // broadcast_test.cpp: every value to every subscriber; and watch: the latest value to who wants it.
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -142,6 +143,28 @@ WEFT_TEST(watch, shows_the_latest_value) {
   EXPECT_EQ(r.changed_for(60s).error(), weft::errc::channel_closed);
   EXPECT_THROW(w.send("x"), weft::closed_channel);
   EXPECT_THROW(w.modify([](const std::string& s) { return s; }), weft::closed_channel);
+}
+
+// The old value's destructor is the user's: it may look at the watch, which is not locked then.
+WEFT_TEST(watch, lets_the_old_value_go_when_others_may_look_again) {
+  struct looks_back {
+    std::function<void()> last;
+    ~looks_back() {
+      if (last) last();
+    }
+  };
+  int looked = 0;
+  const weft::watch<std::shared_ptr<looks_back>> w(nullptr);
+  const auto value = [&] {
+    auto v = std::make_shared<looks_back>();
+    v->last = [&] { static_cast<void>(w.get()), ++looked; };
+    return v;
+  };
+  w.send(value());
+  w.modify([&](const auto&) { return value(); });
+  EXPECT_EQ(looked, 1);
+  w.send(nullptr);
+  EXPECT_EQ(looked, 2);
 }
 
 WEFT_TEST(watch, every_watcher_comes_to_see_the_last_value) {

@@ -57,6 +57,23 @@ WEFT_TEST(pipeline, slow_end_holds_up_the_source) {
   EXPECT_LE(most_ahead, 4 + 4 + 3 + 5);  // the buffers, the workers, and one in each hand
 }
 
+// The workers of the last stage go on for a while when f throws in the one that is the caller: their channel must still be there.
+WEFT_TEST(pipeline, exception_of_the_callers_own_worker_leaves_the_others_their_channel) {
+  const std::vector<std::string> words(2'000, std::string(100, 'x'));
+  for (int round = 0; round < scale(300, 50); ++round) {
+    const auto caller = weft::this_goroutine::id();
+    std::atomic<int> others{0};
+    EXPECT_THROW(pipeline::from(words, {.buffer = 2'000}) | pipeline::for_each(
+                                                                [&](const std::string&) {
+                                                                  if (weft::this_goroutine::id() != caller) return static_cast<void>(++others);
+                                                                  for (int i = 0; i < 1'000 && others < 100; ++i) weft::this_goroutine::yield();
+                                                                  throw std::runtime_error("mine");
+                                                                },
+                                                                {.workers = 4}),
+                 std::runtime_error);
+  }
+}
+
 WEFT_TEST(pipeline, exception_of_any_stage_ends_all_and_is_rethrown) {
   const auto endless = std::views::iota(0L);
   const auto throw_at = [](long at) { return [at](long i) { return i == at ? throw std::runtime_error("stage") : i; }; };

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include <weft/test/bubble.hpp>
 #include <weft/timer.hpp>
 
 #include "support/support.hpp"
@@ -498,4 +499,19 @@ TEST(timer, that_is_stopped_does_not_hide_a_deadlock) {
   const auto r = child("wait_for_stopped_timer");
   EXPECT_TRUE(ended_with(r, 2));
   EXPECT_TRUE(contains(r.err, "all goroutines are asleep - deadlock!"));
+}
+
+// The last handle of a timer may go while somebody waits for it: it still comes.
+WEFT_TEST(timer, is_received_though_its_handle_goes_meanwhile) {
+  bool came = false;
+  bubble([&] {
+    auto t = std::make_unique<weft::timer>(1s);
+    auto c = std::make_unique<weft::receiver<weft::timer::time_point>>(t->c);
+    weft::go([&, from = c.get()] { came = from->recv().has_value(); });
+    weft::test::wait();
+    c.reset(), t.reset();
+    const weft::timer others[] = {weft::timer(1h), weft::timer(1h), weft::timer(1h)};  // in the memory that was its
+    weft::this_goroutine::sleep_for(1min);
+  });
+  EXPECT_TRUE(came);
 }
