@@ -390,6 +390,20 @@ WEFT_TEST(net_fixes, error_texts_name_the_addresses_after_close_and_reset) {
     EXPECT_EQ(e.what(), "read tcp " + addresses + ": read: connection reset by peer");
     EXPECT_EQ(e.code(), std::errc::connection_reset);
   }
+  const auto l = net::listen("tcp", "127.0.0.1:0");
+  try {
+    static_cast<void>(net::listen("tcp", l.address()));
+    ADD_FAILURE() << "no exception";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.what(), "listen tcp " + l.address() + ": bind: address already in use");
+    EXPECT_EQ(e.code(), std::errc::address_in_use);
+  }
+  try {
+    static_cast<void>(net::dial("tcp", "127.0.0.1"));
+    ADD_FAILURE() << "no exception";
+  } catch (const std::system_error& e) {
+    EXPECT_STREQ(e.what(), "dial tcp 127.0.0.1: invalid argument");
+  }
 }
 
 // Set on the listener, which saves calls for each connection: that is only right while the kernel hands them down.
