@@ -131,7 +131,7 @@ WEFT_UNSANITIZED void place_canary(const stack_memory& s) noexcept {
 
 WEFT_UNSANITIZED bool canary_lives(const stack_memory& s, const void* sp) noexcept {
   const auto* const end = reinterpret_cast<const std::uint64_t*>(s.low);
-  if (sp < end) return false;
+  if (sp && sp < end) return false;  // null: it has ended, and saved none
   for (const auto* at = end - canary_words; at < end; at++)
     if (*at != canary) return false;
   return true;

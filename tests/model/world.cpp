@@ -72,6 +72,7 @@ void bind_thread(m* mp) noexcept {
 void main_ended(m*) noexcept {}
 void use_signal_stack(m*) noexcept {}
 void drop_signal_stack(m*) noexcept {}
+void stack_has_overflowed(const g*) noexcept { rt_throw("stack overflow"); }
 void follow_procs(std::int64_t) noexcept {}
 void start_lockcheck(lockcheck) noexcept {}
 void look_for_locks(const g*) noexcept {}
