@@ -129,7 +129,7 @@ bool wait_until_stopped(std::int64_t limit_ns) noexcept {
   }
   const std::int64_t until = os::add_ns(os::now_ns(), limit_ns);
   // Most come within microseconds; a sleep and its end would take longer.
-  if (sched.stopped.spin(10'000)) return true;
+  if (sched.stopped.spin(10'000)) return sched.stop_since = os::now_ns(), true;
   while (!sched.stopped.sleep_for(100'000)) {
     take_ps_of_users();
     if (os::now_ns() >= until) return false;

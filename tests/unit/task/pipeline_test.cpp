@@ -63,9 +63,14 @@ WEFT_TEST(pipeline, exception_of_the_callers_own_worker_leaves_the_others_their_
   for (int round = 0; round < scale(300, 50); ++round) {
     const auto caller = weft::this_goroutine::id();
     std::atomic<int> others{0};
+    std::atomic<bool> callers_turn{false};  // before it the others take one value each, and no more
     EXPECT_THROW(pipeline::from(words, {.buffer = 2'000}) | pipeline::for_each(
                                                                 [&](const std::string&) {
-                                                                  if (weft::this_goroutine::id() != caller) return static_cast<void>(++others);
+                                                                  if (weft::this_goroutine::id() != caller) {
+                                                                    while (!callers_turn) weft::this_goroutine::yield();
+                                                                    return static_cast<void>(++others);
+                                                                  }
+                                                                  callers_turn = true;
                                                                   for (int i = 0; i < 1'000 && others < 100; ++i) weft::this_goroutine::yield();
                                                                   throw std::runtime_error("mine");
                                                                 },
