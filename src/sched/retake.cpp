@@ -61,7 +61,8 @@ bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noex
 }
 
 void want_p_locked(p* pp) noexcept {
-  if (const m* mp = pp->mp.load(std::memory_order_relaxed); mp && mp->own) __atomic_store_n(&mp->own->wanted, 1u, __ATOMIC_RELAXED);
+  // [mo:p.m] acquire, pairs with the release in acquirep(): what the thread is.
+  if (const m* mp = pp->mp.load(std::memory_order_acquire); mp && mp->own) __atomic_store_n(&mp->own->wanted, 1u, __ATOMIC_RELAXED);
 }
 
 void give_up_wanted_p(m* mp) noexcept {

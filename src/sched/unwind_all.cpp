@@ -40,13 +40,15 @@ struct living {
   std::uint64_t id;
 };
 
-// All that wait or are runnable, the newest first; the world is stopped.
+// All but main and the carriers of coroutines, the newest first; the world is stopped. One that runs has lost its P to the stop: it comes to
+// wait soon, or it computes and nothing can be done.
 std::vector<living> all_living() {
   std::vector<living> all;
   for_each_g(
       [](g* gp, void* arg) {
         const g_status s = gp->status.load(std::memory_order_acquire);  // [mo:status]
-        if ((s == g_status::waiting || s == g_status::runnable) && !gp->cargo) static_cast<std::vector<living>*>(arg)->push_back({gp, gp->id});
+        const bool lives = s == g_status::waiting || s == g_status::runnable || s == g_status::running;
+        if (lives && !gp->cargo && gp != current_g()) static_cast<std::vector<living>*>(arg)->push_back({gp, gp->id});
       },
       &all);
   std::sort(all.begin(), all.end(), [](const living& a, const living& b) { return a.id > b.id; });
