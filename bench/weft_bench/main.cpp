@@ -126,7 +126,7 @@ void parse(const workload& w, int argc, char** argv) {
     }
     bool is_known = false;
     std::string list;
-    for (const char* k : known) is_known = is_known || key == k, list += std::string(" ") + k;
+    for (const char* k : known) is_known = is_known || key == k, (list += ' ') += k;
     if (!is_known) fail(std::string(w.name) + " has no argument \"" + key + "\"; it knows:" + list);
     if (key == "tasks" && value != "go" && value != "co") fail("tasks: \"" + value + "\" is neither go nor co");
     params.insert_or_assign(key, key == "tasks" ? value == "co" : number(key, value));
