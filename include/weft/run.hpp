@@ -90,7 +90,8 @@ WEFT_API void set_default_procs();
 ///
 /// Parks:      until its turn.    Threads: any.    Allocates: yes, a little, and does without if it cannot.    Throws: nothing.
 WEFT_API void release_memory() noexcept;
-/// How many goroutines there are: those that were started and have not ended, main's included, weft's own not.
+/// How many goroutines there are: those that were started and have not ended, main's included, weft's own not. What the ones that have
+/// ended did happens before what the caller does next, so a loop until it is 1 is a way, if a poor one, to wait for all.
 WEFT_API int goroutines() noexcept;
 
 }  // namespace weft

@@ -17,8 +17,8 @@ using detail::atomic;
 
 /// Adds to a counter that one thread at a time writes and others read: no locked instruction.
 template <class T>
-inline void bump(atomic<T>& counter, T by = 1) noexcept {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+inline void bump(atomic<T>& counter, T by = 1, std::memory_order order = std::memory_order_relaxed) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + by, order);
 }
 
 /// std::atomic_thread_fence(seq_cst).

@@ -221,12 +221,13 @@ std::uint64_t count_of_gs() noexcept { return g_count.load(std::memory_order_acq
 g* g_at(std::uint64_t i) noexcept { return slabs[i / slab_gs].load(std::memory_order_relaxed) + i % slab_gs; }
 
 int goroutines() noexcept {
-  std::int64_t n = sched.started.load(std::memory_order_relaxed) - sched.ended.load(std::memory_order_relaxed);
+  const std::int64_t ended = sched.ended.load(std::memory_order_acquire);  // [mo:ended]
+  std::int64_t n = sched.started.load(std::memory_order_relaxed) - ended;
   for (auto& slot : sched.ps) {
     const p* pp = slot.load(std::memory_order_acquire);  // [mo:procs]
     if (!pp) break;
     // Ends first: one that starts and ends in between is then not counted as below zero.
-    n -= pp->count.ended.load(std::memory_order_relaxed);
+    n -= pp->count.ended.load(std::memory_order_acquire);  // [mo:ended]
     n += pp->count.started.load(std::memory_order_relaxed);
   }
   return static_cast<int>(n < 0 ? 0 : n);
@@ -237,8 +238,9 @@ void count_started(p* pp) noexcept {
   else sched.started.fetch_add(1, std::memory_order_relaxed);
 }
 void count_ended(p* pp) noexcept {
-  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.ended);
-  else sched.ended.fetch_add(1, std::memory_order_relaxed);
+  // Release: who counts with goroutines() sees what they did who are not there any more. A P's M has seen all that ended on the P.
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.ended, std::int64_t{1}, std::memory_order_release);  // [mo:ended]
+  else sched.ended.fetch_add(1, std::memory_order_release);                                                   // [mo:ended]
 }
 
 g* go_prepare(g* gp, void (*run)(void*)) noexcept {
