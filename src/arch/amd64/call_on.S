@@ -25,9 +25,4 @@ weft_call_on:
     .cfi_endproc
     .size   weft_call_on, . - weft_call_on
 
-    .section .note.GNU-stack, "", @progbits
-    .section .note.gnu.property, "a"    // indirect branches land on endbr64; shadow stacks are not supported
-    .balign 8
-    .long   4, 16, 5
-    .string "GNU"
-    .long   0xc0000002, 4, 1, 0
+#include "arch/amd64/notes.inc"

@@ -127,9 +127,4 @@ measure:
     .local  state_bytes
     .comm   state_bytes, 4, 4
 
-    .section .note.GNU-stack, "", @progbits
-    .section .note.gnu.property, "a"        // indirect branches land on endbr64; shadow stacks are not supported
-    .balign 8
-    .long   4, 16, 5
-    .string "GNU"
-    .long   0xc0000002, 4, 1, 0
+#include "arch/amd64/notes.inc"

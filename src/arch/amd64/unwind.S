@@ -30,9 +30,4 @@ weft_unwind_from:
     .cfi_endproc
     .size   weft_unwind_from, . - weft_unwind_from
 
-    .section .note.GNU-stack, "", @progbits
-    .section .note.gnu.property, "a"
-    .balign 8
-    .long   4, 16, 5
-    .string "GNU"
-    .long   0xc0000002, 4, 1, 0
+#include "arch/amd64/notes.inc"

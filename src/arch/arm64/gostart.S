@@ -29,9 +29,4 @@ weft_goexit:
     .cfi_endproc
     .size   weft_gostart, . - weft_gostart
 
-    .section .note.GNU-stack, "", %progbits
-    .section .note.gnu.property, "a"    // branch targets are marked
-    .balign 8
-    .long   4, 16, 5
-    .string "GNU"
-    .long   0xc0000000, 4, 1, 0
+#include "arch/arm64/notes.inc"
