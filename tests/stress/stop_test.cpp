@@ -1,17 +1,15 @@
 // stop_test.cpp: the stop of all mutators (sched/stop_mutators.cpp) meets threads wherever they are: in malloc, in printf, within
-// weft's own locks, in foreign code, with or without a processor.
+// weft's own locks. (In calls, loops and foreign code: unit/sched/stop_test.cpp.)
 // weft-test: timeout=120
 #include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <string>
 #include <vector>
 
 #include "support/support.hpp"
 
 using namespace weft::test;
-namespace self = weft::this_goroutine;
 
 namespace {
 
@@ -19,7 +17,7 @@ struct alignas(128) count {
   std::atomic<long> n{0};
 };
 
-/// Stops the world again and again while goroutines do `work` without end; true when none of them moved during a stop.
+/// Stops the world again and again while goroutines do `work` without end: none of them moves during a stop.
 template <class Work>
 void nobody_moves_while(int goroutines, int stops, Work work) {
   std::vector<count> counts(static_cast<std::size_t>(goroutines));
@@ -46,7 +44,7 @@ void nobody_moves_while(int goroutines, int stops, Work work) {
       for (int k = 0; k < 2'000; ++k) asm volatile("" : : : "memory");
       moved += sum() != before;
     });
-    if (i % 8 == 0) self::yield();
+    if (i % 8 == 0) weft::this_goroutine::yield();
   }
   stop = true;
   done.wait();
@@ -55,7 +53,7 @@ void nobody_moves_while(int goroutines, int stops, Work work) {
 
 }  // namespace
 
-// Row 5 of D4's second grade: whoever stops the world may not wait for a lock that a stopped thread holds; and here each is held.
+// STW-01. Whoever stops the world may not wait for a lock that a stopped thread holds, and here each is held now and then.
 WEFT_TEST(stop_of_all, finds_threads_inside_malloc) {
   nobody_moves_while(4, scale(300), [] {
     std::array<void*, 16> blocks{};
@@ -88,28 +86,4 @@ WEFT_TEST(stop_of_all, finds_threads_within_locks_of_channels) {
     static_cast<void>(c.try_send(1));
     static_cast<void>(c.try_recv());
   });
-}
-
-// call_c() runs code of the user's though no goroutine is current meanwhile.
-WEFT_TEST(stop_of_all, finds_threads_in_foreign_code) {
-  nobody_moves_while(2, scale(200), [] { weft::call_c([] { spin(20us); }); });
-
-  std::atomic<long> n{0};
-  std::atomic<bool> stop{false};
-  weft::wait_group done;
-  done.go([&] {
-    weft::call_c([&] {
-      while (!stop.load(std::memory_order_relaxed)) n.fetch_add(1, std::memory_order_relaxed);
-    });
-  });
-  EXPECT_TRUE(eventually([&] { return n.load() != 0; }));
-  long before = 0, after = 0;
-  weft::stop_the_world([&]() noexcept {
-    before = n.load();
-    for (int k = 0; k < 10'000'000; ++k) asm volatile("" : : : "memory");
-    after = n.load();
-  });
-  EXPECT_EQ(before, after);
-  stop = true;
-  done.wait();
 }

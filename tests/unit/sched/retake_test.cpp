@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "support/hogs.hpp"
 #include "support/support.hpp"
 
 using namespace weft::test;
@@ -18,34 +19,10 @@ namespace self = weft::this_goroutine;
 
 namespace {
 
-/// Goroutines that compute without a call until the scope ends.
-class hogs {
- public:
-  explicit hogs(int n) : counts(static_cast<std::size_t>(n)) {
-    for (auto& c : counts) {
-      done_.go([&] {
-        for (std::uint64_t i = 1; !stop_.load(std::memory_order_relaxed); ++i) c.n.store(i, std::memory_order_relaxed);
-      });
-    }
-  }
-  ~hogs() {
-    stop();
-    done_.wait();
-  }
-  void stop() { stop_ = true; }
-  [[nodiscard]] int started() const {
-    return static_cast<int>(std::count_if(counts.begin(), counts.end(), [](const count& c) { return c.n.load() != 0; }));
-  }
-
-  struct alignas(128) count {
-    std::atomic<std::uint64_t> n{0};
-  };
-  std::vector<count> counts;
-
- private:
-  std::atomic<bool> stop_{false};
-  weft::wait_group done_;
+struct nothing {
+  void operator()() const {}
 };
+using hogs = hogs_that<nothing>;
 
 }  // namespace
 
@@ -80,39 +57,11 @@ WEFT_TEST(hog, leaves_a_ticker_its_ticks) {
 // PREEMPT-02
 WEFT_TEST(hog, that_waits_for_another_by_spinning_sees_its_turn) {
   with_procs one(1);
-  std::atomic<int> turn{0};
-  weft::wait_group done;
-  for (int me = 0; me < 2; ++me) {
-    done.go([&, me] {
-      for (int round = 0; round < 5; ++round) {
-        while (turn.load() % 2 != me) {
-        }
-        ++turn;
-      }
-    });
-  }
-  done.wait();
-  EXPECT_EQ(turn, 10);
+  wait_by_spinning(nothing());
 }
 
-// PREEMPT-03. A window in which the machine was fair to us must show it.
-WEFT_TEST(hog, has_its_share_beside_others) {
-  with_procs one(1);
-  const hogs four(4);
-  ASSERT_TRUE(eventually([&] { return four.started() == 4; }));
-  double least = 0, most = 1;
-  for (int window = 0; window < 8 && (least < 0.15 || most > 0.35); ++window) {
-    std::array<std::uint64_t, 4> before{}, ran{};
-    for (std::size_t i = 0; i < 4; ++i) before[i] = four.counts[i].n;
-    self::sleep_for(250ms);
-    std::uint64_t all = 0;
-    for (std::size_t i = 0; i < 4; ++i) all += ran[i] = four.counts[i].n - before[i];
-    least = static_cast<double>(*std::min_element(ran.begin(), ran.end())) / static_cast<double>(all);
-    most = static_cast<double>(*std::max_element(ran.begin(), ran.end())) / static_cast<double>(all);
-  }
-  EXPECT_GT(least, 0.15);
-  EXPECT_LT(most, 0.35);
-}
+// PREEMPT-03
+WEFT_TEST(hog, has_its_share_beside_others) { expect_fair_shares<hogs>(250ms); }
 
 namespace {
 using lanes = std::uint64_t __attribute__((vector_size(32)));
@@ -185,18 +134,7 @@ WEFT_TEST(hog, may_be_anywhere_when_it_loses_its_processor) {
   EXPECT_GT(rounds, 0);
 }
 
-// Each has a thread of its own then, so there is a limit: else a program with a thousand hogs would be one with a thousand threads.
-WEFT_TEST(hog, without_a_processor_is_one_of_a_few) {
-  const int procs = weft::procs(), most = procs + std::max(procs, 4);
-  hogs many(most + 4);
-  plain_thread watch([&] {
-    const auto give_up = steady::now() + limit(20s);
-    while (many.started() < most && steady::now() < give_up) std::this_thread::sleep_for(1ms);
-    std::this_thread::sleep_for(60ms);
-    EXPECT_EQ(many.started(), most);
-    many.stop();
-  });
-}
+WEFT_TEST(hog, without_a_processor_is_one_of_a_few) { expect_no_more_than_a_few_at_once<hogs>(); }
 
 // SCHED-21. The world stops without them, and what they had on their queues is run.
 WEFT_TEST(hog, does_not_keep_the_world_from_stopping) {

@@ -2,16 +2,13 @@
 // weft's inside to raise requests without waiting for the monitor.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <thread>
-#include <vector>
 
 #include "sched/retake.hpp"
+#include "support/hogs.hpp"
 #include "support/support.hpp"
 
 #if defined(__clang__)
@@ -62,49 +59,10 @@ WEFT_TEST_NO_POINTS void request() {
   t->wanted = 1;
 }
 
-/// Goroutines that compute without a call of weft until the scope ends.
-class hogs {
- public:
-  explicit hogs(int n) : counts(static_cast<std::size_t>(n)) {
-    for (auto& c : counts) {
-      done_.go([&] {
-        for (std::uint64_t i = 1; !stop_.load(std::memory_order_relaxed); ++i) c.n.store(i, std::memory_order_relaxed), point();
-      });
-    }
-  }
-  ~hogs() {
-    stop();
-    done_.wait();
-  }
-  void stop() { stop_ = true; }
-  [[nodiscard]] int started() const {
-    return static_cast<int>(std::count_if(counts.begin(), counts.end(), [](const count& c) { return c.n.load() != 0; }));
-  }
-
-  struct alignas(128) count {
-    std::atomic<std::uint64_t> n{0};
-  };
-  std::vector<count> counts;
-
- private:
-  std::atomic<bool> stop_{false};
-  weft::wait_group done_;
+struct to_point {
+  void operator()() const { point(); }
 };
-
-inline void wait_by_spinning() {
-  std::atomic<int> turn{0};
-  weft::wait_group done;
-  for (int me = 0; me < 2; ++me) {
-    done.go([&, me] {
-      for (int round = 0; round < 5; ++round) {
-        while (turn.load() % 2 != me) point();
-        ++turn;
-      }
-    });
-  }
-  done.wait();
-  EXPECT_EQ(turn, 10);
-}
+using hogs = hogs_that<to_point>;
 
 using lanes = std::uint64_t __attribute__((vector_size(16)));
 struct checksum {

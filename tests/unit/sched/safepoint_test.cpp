@@ -9,21 +9,12 @@
 #include <unistd.h>
 
 // PREEMPT-01. A hog for each processor; the sleeper would never be heard of.
-WEFT_TEST(safe_point, lets_a_sleeper_wake_beside_hogs) {
-  steady::duration best = 1h;
-  for (int i = 0; i < 8 && best >= 50ms; ++i) {
-    const auto start = steady::now();
-    const hogs beside(weft::procs());
-    self::sleep_for(10ms);
-    best = std::min(best, steady::now() - start);
-  }
-  EXPECT_LT(best, limit(weft::procs() == 1 ? 100ms : 1s));
-}
+WEFT_TEST(safe_point, lets_a_sleeper_wake_beside_hogs) { EXPECT_LT(best_sleep_beside<hogs>(weft::procs()), limit(weft::procs() == 1 ? 100ms : 1s)); }
 
 // PREEMPT-02
 WEFT_TEST(safe_point, lets_another_one_have_its_turn) {
   with_procs one(1);
-  wait_by_spinning();
+  wait_by_spinning(to_point());
 }
 
 // PREEMPT-04, PREEMPT-05
@@ -48,18 +39,8 @@ WEFT_TEST(safe_point, keeps_registers_and_locks_of_the_thread) {
   EXPECT_EQ(right, 4);
 }
 
-// Each has a thread of its own then, so there is the same limit as for those who lose it by force.
-WEFT_TEST(safe_point, displaces_no_more_than_a_few) {
-  const int procs = weft::procs(), most = procs + std::max(procs, 4);
-  hogs many(most + 4);
-  plain_thread watch([&] {
-    const auto give_up = steady::now() + limit(20s);
-    while (many.started() < most && steady::now() < give_up) std::this_thread::sleep_for(1ms);
-    std::this_thread::sleep_for(60ms);
-    EXPECT_EQ(many.started(), most);
-    many.stop();
-  });
-}
+// The same limit as for those who lose it by force.
+WEFT_TEST(safe_point, displaces_no_more_than_a_few) { expect_no_more_than_a_few_at_once<hogs>(); }
 
 // SCHED-21
 WEFT_TEST(safe_point, lets_the_world_stop) {

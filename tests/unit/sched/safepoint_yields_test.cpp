@@ -24,41 +24,16 @@ WEFT_TEST_NO_POINTS bool alone(std::atomic<int>& here) {
 }  // namespace
 
 // PREEMPT-01
-WEFT_TEST(safe_point, that_yields_lets_a_sleeper_wake) {
-  steady::duration best = 1h;
-  for (int i = 0; i < 8 && best >= 50ms; ++i) {
-    const auto start = steady::now();
-    const hogs beside(weft::procs());
-    self::sleep_for(10ms);
-    best = std::min(best, steady::now() - start);
-  }
-  EXPECT_LT(best, limit(weft::procs() == 1 ? 100ms : 1s));
-}
+WEFT_TEST(safe_point, that_yields_lets_a_sleeper_wake) { EXPECT_LT(best_sleep_beside<hogs>(weft::procs()), limit(weft::procs() == 1 ? 100ms : 1s)); }
 
 // PREEMPT-02
 WEFT_TEST(safe_point, that_yields_lets_another_one_have_its_turn) {
   with_procs one(1);
-  wait_by_spinning();
+  wait_by_spinning(to_point());
 }
 
-// PREEMPT-03. A window in which the machine was fair to us must show it.
-WEFT_TEST(safe_point, that_yields_gives_each_its_share) {
-  with_procs one(1);
-  const hogs four(4);
-  ASSERT_TRUE(eventually([&] { return four.started() == 4; }));
-  double least = 0, most = 1;
-  for (int window = 0; window < 8 && (least < 0.15 || most > 0.35); ++window) {
-    std::array<std::uint64_t, 4> before{}, ran{};
-    for (std::size_t i = 0; i < 4; ++i) before[i] = four.counts[i].n;
-    self::sleep_for(400ms);
-    std::uint64_t all = 0;
-    for (std::size_t i = 0; i < 4; ++i) all += ran[i] = four.counts[i].n - before[i];
-    least = static_cast<double>(*std::min_element(ran.begin(), ran.end())) / static_cast<double>(all);
-    most = static_cast<double>(*std::max_element(ran.begin(), ran.end())) / static_cast<double>(all);
-  }
-  EXPECT_GT(least, 0.15);
-  EXPECT_LT(most, 0.35);
-}
+// PREEMPT-03
+WEFT_TEST(safe_point, that_yields_gives_each_its_share) { expect_fair_shares<hogs>(400ms); }
 
 // PREEMPT-04
 WEFT_TEST(safe_point, that_yields_keeps_registers) {
