@@ -48,8 +48,8 @@ auto call_c(F&& f) -> std::invoke_result_t<F> {
 }
 
 /// For a callback on a thread that weft did not make: runs f() as a goroutine, blocks the thread until that has ended, and gives what it
-/// returns or throws (task_exited if it exits). An attached thread (attach.hpp) stays a thread, so there too. Before the init tasks of the first run() have ended it waits for them first.
-/// In a goroutine it is a plain call.
+/// returns or throws (task_exited if it exits). An attached thread (attach.hpp) stays a thread, so there too. Before the init tasks of
+/// the first run() have ended it waits for them first. In a goroutine it is a plain call.
 /// All else works from such threads without it: channels, mutexes, go(), async(). This is for code that must be a goroutine, since
 /// it wants an id, or to wait for many things one after the other without a thread that wakes for each.
 /// Parks: yes.    Threads: any.    Allocates: a task.

@@ -37,7 +37,7 @@ void check_deadlock() noexcept {
     if (sched.stopping.load(std::memory_order_relaxed) || dying()) return false;
     if (sched.outsiders.load(std::memory_order_relaxed) != 0) return false;
     if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed) + sched.locked_idle) return false;
-    if (sched.global.size() != 0 || sched.background.size() != 0 || sched.waiting_ps) return false;
+    if (sched.global.size() != 0 || sched.background.size() != 0 || sched.waiting_ps || sched.given_ps) return false;
     const int n = sched.procs.load(std::memory_order_relaxed);
     for (int i = 0; i < n; i++) {
       const p* pp = sched.ps[i].load(std::memory_order_relaxed);

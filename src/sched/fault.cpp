@@ -78,6 +78,11 @@ bool on_stack_of(const g* gp, const ucontext_t& c) noexcept {
   end_report(2);
 }
 
+void say_limit(const g* gp) noexcept {
+  error_text() << "runtime: goroutine stack exceeds " << static_cast<std::uint64_t>(gp->stack.size())
+               << "-byte limit; raise run_options.stack_size or go_options.stack_size\n";
+}
+
 void on_fault(int number, siginfo_t* info, void* context) {
   if (attempting && info->si_code > 0) ::siglongjmp(*attempting, 1);
   const fault_signal* f = faults;
@@ -88,8 +93,8 @@ void on_fault(int number, siginfo_t* info, void* context) {
   const auto* at = static_cast<const char*>(info->si_addr);
   if (gp && number != SIGFPE && number != SIGILL && at < gp->stack.low && at >= gp->stack.low - stack_guard_bytes(gp->stack)) {
     begin_report();
-    error_text() << "runtime: goroutine stack exceeds " << static_cast<std::uint64_t>(gp->stack.size())
-                 << "-byte limit; raise run_options.stack_size or go_options.stack_size\nfatal error: stack overflow\n";
+    say_limit(gp);
+    error_text() << "fatal error: stack overflow\n";
     end_with_stack(gp, context, traceback::single);
   }
   const struct sigaction& old = f->previous;
@@ -123,9 +128,8 @@ void install_fault_reports() noexcept {
 
 void stack_has_overflowed(const g* gp) noexcept {
   begin_report();
-  error_text() << "runtime: goroutine stack exceeds " << static_cast<std::uint64_t>(gp->stack.size())
-               << "-byte limit; raise run_options.stack_size or go_options.stack_size\nruntime: goroutine " << gp->id << (gp->name ? " " : "")
-               << (gp->name ? gp->name : "") << " has no guard under its stack and has written beyond it before it came to wait or ended\n";
+  say_limit(gp);
+  error_text() << "runtime: goroutine " << gp->id << (gp->name ? " " : "") << (gp->name ? gp->name : "") << " has no guard under its stack and has written beyond it before it came to wait or ended\n";
   fatal("stack overflow");
 }
 

@@ -4,7 +4,7 @@
 // it is, and no stop, pause or end of run() begins beside it; those that want to give their P up or make laps while they wait for
 // their turn. It marks all Ps, raises attention_safe_point, and then goes round until none is marked. A marked P is in one of four hands:
 //
-//   nobody's     in the list of idle ones or of those that want a thread: leaves it under sched.lock only, so the asker calls f for it
+//   nobody's     in the list of idle ones, of those that want a thread or were given up: leaves it under sched.lock only, so the asker calls f for it
 //   an M on g0   finds the bit at its next long lap. So does an M that is about to get the P from a list or from another M: a P
 //                changes hands together with its mark, and the first lap of whoever gets it is long, for the bit is set
 //   a goroutine  that is inside weft: as good as on its way to a lap, or back to user code
@@ -60,6 +60,7 @@ void go_round() noexcept {
     lock_guard hold(sched.lock);
     visit_list_locked(sched.idle_ps);
     visit_list_locked(sched.waiting_ps);
+    visit_list_locked(sched.given_ps);
   }
   for_each_marked([](p* pp) {
     lock_guard hold(sched.lock);  // for each one anew: there is a barrier in it

@@ -101,6 +101,7 @@ void hide_from_leak_checker() noexcept {
 // As they were when run() was first called.
 arch::fp_environment standard_fp;
 sigset_t standard_mask;
+unsigned long standard_slack_ns;
 
 // noinline, and by address: no code that switches stacks may know these.
 [[gnu::noinline]] void learn_thread_locals(m* mp) noexcept {
@@ -129,9 +130,12 @@ void bind_thread(m* mp) noexcept {
   mp->thread = pthread_self();
   learn_thread_locals(mp);
   use_signal_stack(mp);
-  // A new thread inherits what the goroutine that made it had set, and the signals that its thread blocked: perhaps all of them.
+  // A new thread inherits what the goroutine that made it had set, and of sysmon that it blocks all signals and sleeps exactly.
   arch::load_fp(standard_fp);
-  if (!mp->is_main) ::pthread_sigmask(SIG_SETMASK, &standard_mask, nullptr);
+  if (!mp->is_main) {
+    ::pthread_sigmask(SIG_SETMASK, &standard_mask, nullptr);
+    os::set_timer_slack_ns(standard_slack_ns);
+  }
   mp->g0_sanitizer = {};  // a later run() may be called by another thread
 #if WEFT_TSAN
   mp->g0_sanitizer.fiber = __tsan_get_current_fiber();
@@ -167,11 +171,11 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   refuse_in_forked_child();
   static m* mp = nullptr;
   if (!mp) {
-    static_cast<void>(try_become_stopper());  // no look at this world before it has begun; nobody else can be it yet
     sched.began_ns.store(os::now_ns(), std::memory_order_relaxed);
     ::pthread_atfork(nullptr, nullptr, &after_fork);
     standard_fp = arch::save_fp();
     ::pthread_sigmask(SIG_SETMASK, nullptr, &standard_mask);
+    standard_slack_ns = os::timer_slack_ns();
     install_reports();
     install_fault_reports();
     init_thieves();

@@ -3,8 +3,6 @@
 // its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps.
 #include <weft/blocking.hpp>
 
-#include <cerrno>
-
 #include "sched/park.hpp"
 #include "sched/retake.hpp"
 
@@ -31,9 +29,10 @@ bool enter_call(call_kind kind) noexcept {
   mp->old_p = mp->pp;
   // [mo:calls] release, pairs with the acquire in sysmon's look.
   mp->calls.store(mp->calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-  if (kind == call_kind::known_to_block || thieves.no_membarrier || __builtin_expect(!mp->pp, 0)) {
+  const bool hands_over = kind == call_kind::known_to_block || thieves.no_membarrier;
+  if (hands_over || __builtin_expect(!mp->pp, 0)) {
     enter_runtime(mp);
-    p* pp = mp->pp && (kind == call_kind::known_to_block || thieves.no_membarrier) ? releasep(mp) : nullptr;
+    p* pp = mp->pp && hands_over ? releasep(mp) : nullptr;
     if (!pp) {  // it had lost it while it computed: now it does not compute, and others may be displaced
       lock_guard hold(sched.lock);
       no_longer_displaced(mp);

@@ -150,16 +150,6 @@ void look_at_poller(std::int64_t now) noexcept {
   inject(list);
 }
 
-sigset_t users_mask;  // of signals, as it was when the first run() began
-
-// We have all signals blocked, and what a thread begins with it has from its maker.
-void start_thread_with_signals(m* mp) noexcept {
-  sigset_t ours;
-  ::pthread_sigmask(SIG_SETMASK, &users_mask, &ours);
-  start_thread(mp);
-  ::pthread_sigmask(SIG_SETMASK, &ours, nullptr);
-}
-
 // Threads that others asked for, for Ps that were given up, and one more for Ps that wait because there are so many.
 void make_threads(std::int64_t now) noexcept {
   m* wanted;
@@ -180,7 +170,7 @@ void make_threads(std::int64_t now) noexcept {
   while (m* mp = wanted) {
     wanted = mp->idle_next;
     mp->idle_next = nullptr;
-    start_thread_with_signals(mp);
+    start_thread(mp);
   }
   while (p* pp = given) {
     given = pp->link;
@@ -190,7 +180,7 @@ void make_threads(std::int64_t now) noexcept {
   if (waiting) {
     m* mp = make_m();
     mp->next_p = waiting;
-    start_thread_with_signals(mp);
+    start_thread(mp);
   }
 }
 
@@ -266,6 +256,7 @@ bool sleep_deeply() noexcept {
 
 void* sysmon(void*) {
   std::int64_t delay = shortest_ns;
+  os::set_timer_slack_ns(1);
   rest();
   for (int quiet = 0;;) {
     if (!sched.running.load(std::memory_order_relaxed) || sched.ending.load(std::memory_order_relaxed)) rest();
@@ -309,16 +300,16 @@ void start_sysmon() noexcept {
   if (made) return wake_sysmon();
   made = true;
   // Without any signal, which are for threads that run users' code.
-  sigset_t all;
+  sigset_t all, before;
   ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &users_mask);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
   pthread_t thread;
   const int error = pthread_create(&thread, &attr, &sysmon, nullptr);
   pthread_attr_destroy(&attr);
-  ::pthread_sigmask(SIG_SETMASK, &users_mask, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error) {
     begin_report();
     error_text() << "runtime: failed to create the monitor's thread (errno=" << error << "); see ulimit -u, or the cgroup's pids.max\n";

@@ -145,7 +145,8 @@ void name_those_left(const std::vector<living>& left) noexcept {
   error_text out;
   for (std::size_t i = 0; i < std::min(left.size(), most); i++) {
     const g* gp = left[i].gp;
-    out << "weft: at_exit::unwind: goroutine " << gp->id << " [" << to_string(gp->why()) << "]" << (gp->name ? " " : "") << (gp->name ? gp->name : "")
+    const bool runs = gp->status.load(std::memory_order_relaxed) == g_status::running;
+    out << "weft: at_exit::unwind: goroutine " << gp->id << " [" << (runs ? "running" : to_string(gp->why())) << "]" << (gp->name ? " " : "") << (gp->name ? gp->name : "")
         << " could not be unwound and stays as it is\n";
   }
   if (left.size() > most) out << "weft: at_exit::unwind: and " << static_cast<std::uint64_t>(left.size() - most) << " more\n";
