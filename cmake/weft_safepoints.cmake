@@ -40,7 +40,7 @@ function(weft_safepoints target)
 
   get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   foreach(language IN ITEMS CXX C)
-    if(NOT language IN_LIST languages)
+    if(NOT language IN_LIST languages OR NOT CMAKE_${language}_COMPILER_LOADED)  # a subproject may have enabled it for itself
       continue()
     endif()
     if(CMAKE_${language}_COMPILER_ID STREQUAL "Clang")

@@ -55,7 +55,7 @@ runnable* look(p* pp) noexcept {
   if (pp->slice_tick != pp->tick) {
     pp->slice_tick = pp->tick;
     pp->slice_start = now;
-  } else if (now - pp->slice_start > slice_ns) {  // a chain through `next` is one slice, and this one is used up
+  } else if (now - pp->slice_start > sched.slice_ns) {  // a chain through `next` is one slice, and this one is used up
     pp->slice_start = now;
     if (runnable* gp = pp->queue.steal_next()) put_back(pp, gp);
   }
@@ -69,7 +69,7 @@ runnable* look(p* pp) noexcept {
   }
   if (__builtin_expect(sched.background.size() != 0, 0)) {
     lock_guard hold(sched.lock);
-    if (now - sched.background_turn > slice_ns)
+    if (now - sched.background_turn > sched.slice_ns)
       if (runnable* gp = take_background_locked(now)) return gp;
   }
   // The oldest task or fork: a busy queue must not starve it.

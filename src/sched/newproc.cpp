@@ -181,7 +181,7 @@ void give_stack(g* gp, const stack_memory& s) noexcept {
     pp->slice_start = now;
     return false;
   }
-  return now - pp->slice_start > slice_ns || pp->attention.load(std::memory_order_relaxed) != 0;
+  return now - pp->slice_start > sched.slice_ns || pp->attention.load(std::memory_order_relaxed) != 0;
 }
 
 }  // namespace

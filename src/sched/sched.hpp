@@ -36,7 +36,6 @@ enum attention : std::uint32_t {
 
 /// How many laps may go by before one must look at the clock, the timers and the global queue. A prime, as in Go.
 inline constexpr std::uint32_t laps_between_looks = 61;
-inline constexpr std::int64_t slice_ns = 10'000'000;
 
 /// The processor: the right to run goroutines, and what needs no lock because only its holder touches it.
 struct alignas(64) p {
@@ -235,6 +234,7 @@ struct scheduler {
   std::int64_t patience_ended = 0;          // when it last made a thread for one of waiting_ps
   std::int64_t trace_every_ns = 0;          // WEFT_DEBUG=schedtrace
   bool trace_detail = false;
+  std::int64_t slice_ns = 10'000'000;       // WEFT_DEBUG=slice: how long one may run while others wait
   std::int64_t report_slices_ns = 0;        // WEFT_DEBUG=longslice
   atomic<bool> unwinds{false};         // at_exit::unwind: goroutines wait so that the end can claim them, as a time-out would
   atomic<bool> unwinding{false};       // unwind_all() is at work: all laps are long

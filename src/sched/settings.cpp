@@ -38,11 +38,13 @@ void read_settings(std::string_view text, std::string_view from) noexcept {
       sched.trace_detail = number != 0;
     } else if (name == "longslice" && parse(value, number) && number <= 3'600'000) {
       sched.report_slices_ns = static_cast<std::int64_t>(number) * 1'000'000;
+    } else if (name == "slice" && parse(value, number) && number > 0 && number <= 3'600'000) {
+      sched.slice_ns = static_cast<std::int64_t>(number) * 1'000'000;
     } else if (name == "stackguards" && parse(value, number)) {
       stacks_use_mappings(number);
     } else {
       error_text() << "weft: " << from << ": unknown or malformed setting \"" << setting
-                   << "\" (known: chaos=SEED inittrace=1 lockcheck=1|2 longslice=MS scheddetail=1 schedtrace=MS stackguards=N)\n";
+                   << "\" (known: chaos=SEED inittrace=1 lockcheck=1|2 longslice=MS scheddetail=1 schedtrace=MS slice=MS stackguards=N)\n";
     }
   }
 }

@@ -41,7 +41,7 @@ std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
 bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_again_soon) noexcept {
   const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
   if ((calls & 1) == 0) return false;
-  const bool long_slice = since_last_lap(pp, s, now) >= slice_ns;
+  const bool long_slice = since_last_lap(pp, s, now) >= sched.slice_ns;
   if (calls != s.calls) {
     s.calls = calls;
     s.calls_since = now;
@@ -49,7 +49,7 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
   }
   if (!long_slice && now - s.calls_since < call_ns) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
-  if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < slice_ns) return false;
+  if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < sched.slice_ns) return false;
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
@@ -85,12 +85,12 @@ bool retake_from_hog(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_aga
     s.tick_since = now;
   }
   const std::int64_t ran = since_last_lap(pp, s, now);
-  if (now - s.tick_since >= slice_ns) ask_to_give_way(pp, mp);
+  if (now - s.tick_since >= sched.slice_ns) ask_to_give_way(pp, mp);
   if (sched.report_slices_ns > 0 && ran >= sched.report_slices_ns && !s.reported) {
     s.reported = true;
     report_long_slice(mp, ran);
   }
-  if (ran < slice_ns || !others_wait(pp, now)) return false;
+  if (ran < sched.slice_ns || !others_wait(pp, now)) return false;
   if (sched.idle_p_count.load(std::memory_order_relaxed) > 0) {  // somebody else can have what waits
     wakep();
     return false;
@@ -160,7 +160,7 @@ void make_threads(std::int64_t now) noexcept {
     sched.new_ms = nullptr;
     given = sched.given_ps;
     sched.given_ps = nullptr;
-    if (sched.waiting_ps && now - sched.patience_ended > slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
+    if (sched.waiting_ps && now - sched.patience_ended > sched.slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
       sched.patience_ended = now;
       waiting = sched.waiting_ps;
       sched.waiting_ps = waiting->link;

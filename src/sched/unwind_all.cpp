@@ -88,8 +88,10 @@ class unwinder {
     std::size_t n = 0;
     for (const living& l : all) {
       g* gp = l.gp;
-      const bool unwinds = (gp->flags & g_unwinding) != 0;
       const bool held = std::binary_search(held_.begin(), held_.end(), gp);
+      // [mo:status] Who runs on without a P changes its own fields; who waits does not.
+      if (!held && gp->status.load(std::memory_order_acquire) != g_status::waiting) continue;
+      const bool unwinds = (gp->flags & g_unwinding) != 0;
       if (!unwinds && (is_parent(gp->id) || (gp->identity && *gp->identity != 0 && is_parent(*gp->identity)))) {
         if (held) still_held.push_back(gp);
         continue;
@@ -122,7 +124,6 @@ class unwinder {
   }
   // Takes it from whatever it waits for.
   static bool claim(g* gp) noexcept {
-    if (gp->status.load(std::memory_order_acquire) != g_status::waiting) return false;  // [mo:status] somebody makes it runnable just now
     // [mo:leaving] It had no P, so our stop did not stop it: perhaps it is not off its stack yet. Next time.
     if (const m* mp = gp->mp; mp && mp->leaving.load(std::memory_order_acquire)) return false;
     if (gp->flags & g_claimable) {

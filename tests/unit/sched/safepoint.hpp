@@ -56,7 +56,7 @@ WEFT_TEST_NO_POINTS void request() {
       pp->give_up_at = weft::laps_of(pp);
     }
   }
-  t->wanted = 1;
+  __atomic_store_n(&t->wanted, 1u, __ATOMIC_RELAXED);
 }
 
 struct to_point {

@@ -143,7 +143,7 @@ WEFT_CHILD(asked_first) {
   weft::run([&] {
     with_procs one(1);
     const hogs two(2);
-    for (int i = 0; i < 20 && ended != 0; ++i) {
+    for (const auto give_up = steady::now() + limit(5s); ended != 0 && steady::now() < give_up;) {
       const std::uint64_t displaced = displaced_so_far(), laps = weft::laps_of(weft::sched.ps[0].load());
       self::sleep_for(60ms);
       if (displaced_so_far() == displaced && weft::laps_of(weft::sched.ps[0].load()) >= laps + 4) ended = 0;

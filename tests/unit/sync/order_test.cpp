@@ -1,5 +1,5 @@
 // order_test.cpp: the order in which primitives wake who waits, at procs 1. Go shows it, so weft copies it exactly.
-// weft-test: procs=1 chaos=0
+// weft-test: procs=1 chaos=0 env=WEFT_DEBUG=slice=3600000
 #include <mutex>
 #include <shared_mutex>
 #include <string>

@@ -127,24 +127,6 @@ WEFT_TEST(async, tree_gives_the_sum_of_its_leaves) {
   EXPECT_EQ(fib(n), under_sanitizer ? 377 : 6765);
 }
 
-// Design D12: a tree's live set is its depth, not its width.
-WEFT_TEST(async, tree_keeps_few_goroutines_alive) {
-  if (weft::procs() != 1) return;  // others take the oldest task, with a tree of its own under it
-  int most = 0;
-  struct tree {
-    static void grow(int depth, int& most) {
-      most = std::max(most, weft::goroutines());
-      if (depth == 0) return;
-      auto a = weft::async([&] { grow(depth - 1, most); });
-      auto b = weft::async([&] { grow(depth - 1, most); });
-      a.join();
-      b.join();
-    }
-  };
-  tree::grow(12, most);
-  EXPECT_LE(most, 100);
-}
-
 WEFT_TEST(async, destroys_function_arguments_and_result) {
   const auto before = counted::alive.load();
   {

@@ -150,19 +150,6 @@ WEFT_TEST(parallel, for_uses_every_processor) {
   EXPECT_EQ(arrived, 4 * n);
 }
 
-// With one processor nobody could take a part: no task is made at all.
-WEFT_TEST(parallel, one_processor_runs_the_loop_in_order_by_itself) {
-  if (weft::procs() != 1) return;
-  std::vector<int> order;
-  const auto mine = weft::this_goroutine::id();
-  weft::parallel_for(0, 1'000, [&](int i) {
-    EXPECT_EQ(weft::this_goroutine::id(), mine);
-    order.push_back(i);
-  });
-  EXPECT_TRUE(std::ranges::is_sorted(order));
-  EXPECT_EQ(order.size(), 1'000u);
-}
-
 WEFT_TEST(parallel, loops_nest) {
   std::atomic<long> sum{0};
   const int n = under_sanitizer ? 20 : 60;

@@ -116,32 +116,9 @@ long tree(int depth) {
   return a + b;
 }
 }  // namespace
-// Design D12: newest first, so a tree's live set is its depth, not its width.
 WEFT_TEST(task_group, nested_groups_make_a_tree) {
   const int depth = under_sanitizer ? 9 : 14;
   EXPECT_EQ(tree(depth), 1L << depth);
-  if (weft::procs() != 1) return;
-  int most = 0;
-  struct watched {
-    static void grow(int depth, int& most) {
-      most = std::max(most, weft::goroutines());
-      if (depth == 0) return;
-      weft::task_group g;
-      for (int i = 0; i < 2; ++i) g.go(grow, depth - 1, std::ref(most));
-      g.wait();
-    }
-  };
-  watched::grow(12, most);
-  EXPECT_LE(most, 100);
-}
-
-WEFT_TEST(task_group, unstarted_children_run_newest_first) {
-  if (weft::procs() != 1) return;
-  std::vector<int> order;
-  weft::task_group g;
-  for (int i = 0; i < 5; ++i) g.go([&, i] { order.push_back(i); });
-  g.wait();
-  EXPECT_EQ(order, (std::vector<int>{4, 3, 2, 1, 0}));
 }
 
 WEFT_TEST(task_group, child_has_an_identity_of_its_own) {
