@@ -56,12 +56,13 @@ stack_use stack_usage() noexcept {
 
 namespace detail {
 
-bool yield_commit(g* gp) noexcept {
-  p* pp = self()->mp->pp;
+namespace {
+[[gnu::always_inline]] inline void commit_yield(const m* mp, g* gp) noexcept {
+  p* pp = mp->pp;
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   if (__builtin_expect(!pp || (gp->flags & g_background) != 0, 0)) {
     put_global(gp);
-  } else if (pp->queue.ring_size() == 0 && sched.global.size() != 0) {  // else it would be found before those that wait there
+  } else if (__builtin_expect(sched.global.size() != 0, 0) && pp->queue.ring_size() == 0) {  // else it would be found before those that wait there
     lock_guard hold(sched.lock);
     sched.global.put(gp);
   } else if (!pp->queue.try_put(gp)) {
@@ -69,6 +70,11 @@ bool yield_commit(g* gp) noexcept {
   }
   fence_after_submit();  // [mo:idle]
   if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
+}
+}  // namespace
+
+bool yield_commit(g* gp) noexcept {
+  commit_yield(self()->mp, gp);
   return true;
 }
 
@@ -104,8 +110,9 @@ context_switch yield_begin() {
 // land(), for code that users compile.
 void landed(commit_fn commit, g* from) noexcept {
   if (__builtin_expect(commit == &yield_commit, 1)) {
-    yield_commit(from);
-    leave_runtime(self()->mp);
+    m* mp = self()->mp;
+    commit_yield(mp, from);
+    leave_runtime(mp);
   } else {
     land(commit, from);
   }

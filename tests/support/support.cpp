@@ -14,6 +14,7 @@
 #include <map>
 #include <poll.h>
 #include <spawn.h>
+#include <sstream>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,7 +131,15 @@ child_process::child_process(std::string_view scenario, const child_options& opt
   const char* asan = std::getenv("ASAN_OPTIONS");
   env.push_back(std::string("ASAN_OPTIONS=") + (asan ? asan : "") + ":detect_leaks=0");
 
-  std::vector<std::string> words = {"/proc/self/exe"};
+  // Under an emulator the kernel knows the emulator only.
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const char* emulator = std::getenv("WEFT_TEST_EMULATOR");
+  std::vector<std::string> words;
+  if (emulator) {
+    std::istringstream in(emulator);
+    for (std::string word; in >> word;) words.push_back(word);
+  }
+  words.push_back(self);
   words.insert(words.end(), options.args.begin(), options.args.end());
   const auto pointers = [](std::vector<std::string>& v) {
     std::vector<char*> p;
@@ -148,8 +157,8 @@ child_process::child_process(std::string_view scenario, const child_options& opt
   posix_spawn_file_actions_adddup2(&actions, err[1], 2);
   auto argv = pointers(words), envp = pointers(env);
   pid_t pid = -1;
-  std::string path = std::filesystem::read_symlink("/proc/self/exe").string();
-  const int failed = posix_spawn(&pid, path.c_str(), &actions, nullptr, argv.data(), envp.data());
+  const std::string path = words.front();
+  const int failed = posix_spawnp(&pid, path.c_str(), &actions, nullptr, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   close(out[1]);
   close(err[1]);

@@ -67,8 +67,8 @@ using commit_fn = bool (*)(g* from) noexcept;
 
 #elif defined(__aarch64__)
 
-// x29 and x19 (a base pointer, sometimes) are saved by hand, x18 belongs to the platform; all others are the compiler's to save
-// where it needs them.
+// x29 and x19 (a base pointer, sometimes) are saved by hand; all others are the compiler's to save where it needs them. (x18, which
+// other platforms keep for themselves, is on Linux one of these.)
 [[gnu::always_inline]] inline void gogo(void** save, void* load, commit_fn& commit, g*& from) noexcept {
   register void** save_r asm("x0") = save;
   register void* load_r asm("x1") = load;
@@ -88,7 +88,7 @@ using commit_fn = bool (*)(g* from) noexcept;
       "hint #36"  // bti j
       : "+r"(save_r), "+r"(load_r), "+r"(commit_r), "+r"(from_r)
       :
-      : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x20", "x21", "x22", "x23", "x24",
+      : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x20", "x21", "x22", "x23", "x24",
         "x25", "x26", "x27", "x28", "x30", "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",
         "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31"
 #if defined(__ARM_FEATURE_SVE)

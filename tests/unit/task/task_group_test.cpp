@@ -7,6 +7,7 @@
 #include <system_error>
 #include <vector>
 
+#include "sched/lap.hpp"
 #include "support/support.hpp"
 
 using namespace weft::test;
@@ -258,8 +259,12 @@ WEFT_TEST(task_group, misuse_is_told) {
   auto release = weft::make_chan<void>();
   g.go([=] { release.recv(); });
   EXPECT_THROW(g.set_limit(3), weft::panic);
-  g.go([&] { EXPECT_THROW(g.wait(), weft::panic); });  // it would wait for itself
-  weft::go([=] { weft::this_goroutine::sleep_for(1ms), release.close(); });
+  const weft::g* us = weft::current_g();
+  g.go([&, release] {  // it would wait for itself: told to whoever comes second, so let us be first, on whose stack it perhaps runs
+    EXPECT_TRUE(eventually([&] { return weft::current_g() == us || us->status.load() == weft::g_status::waiting; }));
+    EXPECT_THROW(g.wait(), weft::panic);
+    release.close();
+  });
   g.wait();
   g.set_limit(3);
   g.set_limit(0);
