@@ -61,18 +61,18 @@ void refuse_in_call_c(wait_reason why) noexcept {
 
 namespace detail {
 
-void call_on_g0(void (*f)(void*), void* arg) { call_on_g0(f, arg, guest::call_c); }
+void call_on_g0(void (*f)(void*), void* arg) {
+  call_on_g0(f, arg, guest::call_c);
+  honour_request();
+}
 
 void call_on_g0(void (*f)(void*), void* arg, guest whose) {
   m* mp = self()->mp;
   g* gp = mp ? mp->curg : nullptr;
   if (!gp) return f(arg);  // there already, or on a thread of its own
   visit v{mp, gp, f, arg};
-  {
-    const visit_to_g0 there(mp, whose, gp);
-    there_and_back(v);
-  }
-  honour_request();
+  const visit_to_g0 there(mp, whose, gp);
+  there_and_back(v);
 }
 
 bool in_goroutine() noexcept { return current_g() != nullptr; }

@@ -23,7 +23,8 @@ WEFT_TEST(single_flight, many_callers_share_one_call) {
         release.recv();
         return ++calls;
       });
-      EXPECT_EQ(r.value, 1);
+      EXPECT_GE(r.value, 1);
+      EXPECT_LE(r.value, calls) << "who comes late has a call of its own";
       shared += r.shared;
     });
   }
