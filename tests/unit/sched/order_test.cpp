@@ -52,7 +52,7 @@ WEFT_TEST(order, lets_a_new_goroutine_run_before_a_crowd_runs_ten_more_times) {
       while (!stop) {
         if (++runs[static_cast<std::size_t>(i)] == 3 && i % (n / 10) == 0 && started < 10) {
           ++started;
-          auto before = std::make_shared<ints>(runs);
+          auto before = std::make_shared<std::vector<int>>(runs);
           done.go([&, before] {
             for (std::size_t k = 0; k < runs.size(); ++k) worst = std::max(worst, runs[k] - (*before)[k]);
             if (started == 10) stop = true;
