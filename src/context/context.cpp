@@ -112,7 +112,8 @@ context background() noexcept { return context_access::make(context_ref(root(con
 context todo() noexcept { return context_access::make(context_ref(root(context_node::kind::todo))); }
 
 void canceler::cancel(const cancel_cause& why) const noexcept {
-  if (auto* n = static_cast<cancel_node*>(node_.get())) n->end(errc::canceled, why.get());
+  const context_ref own(node_);  // who waits for the end may go on at once, and destroy *this
+  if (auto* n = static_cast<cancel_node*>(own.get())) n->end(errc::canceled, why.get());
 }
 
 cancelable with_stop_token(const context& parent, std::stop_token token) {

@@ -251,8 +251,8 @@ WEFT_CHILD(wait_for_one_that_is_set_aside) {
   return weft::run(
       [] {
         auto c = weft::make_chan<int>();
-        weft::go([c] { c.send(1); });
         const weft::paused_goroutines pause;
+        weft::go([c] { c.send(1); });
         return *c.recv();
       },
       {.deadlock = weft::deadlock_policy::fatal});
