@@ -72,7 +72,7 @@ WEFT_TEST(order, lets_a_new_goroutine_run_before_a_crowd_runs_ten_more_times) {
 WEFT_TEST(order, lets_others_run_beside_a_pair_of_which_one_is_bound) {
   for (const bool locked : {false, true}) {
     std::atomic<bool> stop{false};
-    long turns = 0;
+    std::atomic<long> turns{0};
     auto there = weft::make_chan<int>(), back = weft::make_chan<int>();
     weft::wait_group done;
     done.go([&] {
@@ -87,8 +87,8 @@ WEFT_TEST(order, lets_others_run_beside_a_pair_of_which_one_is_bound) {
       answer();
       done.done();
     });
-    const auto end = std::chrono::steady_clock::now() + 300ms;
-    while (std::chrono::steady_clock::now() < end) there.send(1), static_cast<void>(back.recv());
+    const auto give_up = steady::now() + limit(10s);
+    while (turns < 3 && steady::now() < give_up) there.send(1), static_cast<void>(back.recv());
     stop = true;
     there.close();
     done.wait();
