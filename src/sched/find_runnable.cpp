@@ -22,6 +22,7 @@ __attribute__((weak)) extern constinit const task_hooks_t task_hooks = {};
 namespace {
 
 constexpr int watched_ps = 64;
+constexpr std::int64_t background_ns = 10'000'000;  // as often one of the background has a turn, however long a slice is
 constexpr std::int64_t nap_ns = 40'000, crumb_pause_ns = 20'000;
 
 void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
@@ -69,7 +70,7 @@ runnable* look(p* pp) noexcept {
   }
   if (__builtin_expect(sched.background.size() != 0, 0)) {
     lock_guard hold(sched.lock);
-    if (now - sched.background_turn > sched.slice_ns)
+    if (now - sched.background_turn > background_ns)
       if (runnable* gp = take_background_locked(now)) return gp;
   }
   // The oldest task or fork: a busy queue must not starve it.

@@ -22,6 +22,7 @@ namespace weft {
 namespace {
 
 constexpr std::int64_t shortest_ns = 20'000, longest_ns = 10'000'000;
+constexpr std::int64_t patience_ns = 10'000'000;  // with what nobody needs at once; no slice, so WEFT_DEBUG=slice does not stretch it
 constexpr std::int64_t call_ns = 20'000, stale_poll_ns = 10'000'000;
 constexpr std::int64_t courtesy_ns = 1'000'000;  // between being asked for a P and losing it
 
@@ -49,7 +50,7 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
   }
   if (!long_slice && now - s.calls_since < call_ns) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
-  if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < sched.slice_ns) return false;
+  if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < patience_ns) return false;
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
@@ -160,7 +161,7 @@ void make_threads(std::int64_t now) noexcept {
     sched.new_ms = nullptr;
     given = sched.given_ps;
     sched.given_ps = nullptr;
-    if (sched.waiting_ps && now - sched.patience_ended > sched.slice_ns && !sched.stopping.load(std::memory_order_relaxed)) {
+    if (sched.waiting_ps && now - sched.patience_ended > patience_ns && !sched.stopping.load(std::memory_order_relaxed)) {
       sched.patience_ended = now;
       waiting = sched.waiting_ps;
       sched.waiting_ps = waiting->link;
