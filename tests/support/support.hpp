@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -53,6 +54,7 @@ inline constexpr bool under_asan = true;
 inline constexpr bool under_asan = false;
 #endif
 inline constexpr bool under_sanitizer = under_tsan || under_asan;
+inline const bool under_emulator = std::getenv("WEFT_TEST_EMULATOR") != nullptr;
 
 /// Fewer of a thing where each costs more: under sanitizers, and when WEFT_TEST_QUICK is set. Never below `least`.
 int scale(int n, int least = 1);

@@ -2,6 +2,7 @@
 """Runs the tests of a build folder again and again for a given time, each round plain and with chaos, with a new seed.
 
   soak.py build/dev --seconds 600 [--jobs 2] [--first-seed 1] [--label stress --label unit] [--filter REGEX]
+  soak.py build/dev --seeds 100 --label stress    a hundred chaos seeds for every test, spread over its numbers of procs
 
 The tests, their environments and their time limits are those that CTest knows. Every run is a fresh process. A failure is printed
 with its output and the command that repeats it, and the soak goes on; it ends with 1 if anything failed.
@@ -44,17 +45,17 @@ def find_tests(folder, labels, pattern):
 class soak:
     def __init__(self, deadline):
         self.deadline = deadline
-        self.seed = 0  # of this round: WEFT_TEST_SEED, and the chaos runs' too
         self.lock = threading.Lock()
         self.runs = 0
         self.failures = {}
 
-    def one(self, test, chaos):
+    def one(self, test, seed, chaos):
+        """seed: WEFT_TEST_SEED, and that of the chaos."""
         if time.monotonic() >= self.deadline:
             return
-        extra = {"WEFT_TEST_SEED": str(self.seed)}
+        extra = {"WEFT_TEST_SEED": str(seed)}
         if chaos:
-            extra["WEFT_DEBUG"] = f"chaos={self.seed}"
+            extra["WEFT_DEBUG"] = f"chaos={seed}"
         env = {**os.environ, **test.env, **extra}
         try:
             done = subprocess.run(test.command, env=env, cwd=test.cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -65,9 +66,9 @@ class soak:
         with self.lock:
             self.runs += 1
             if code not in (0, 77):
-                self.report(test, chaos, code, output.decode(errors="replace"), extra)
+                self.report(test, seed, chaos, code, output.decode(errors="replace"), extra)
 
-    def report(self, test, chaos, code, output, extra):
+    def report(self, test, seed, chaos, code, output, extra):
         again = {**{k: v for k, v in test.env.items() if k in OWN_ENV}, **extra}
         words = " ".join(f"{k}={shlex.quote(v)}" for k, v in again.items())
         repeat = f"{words} {shlex.join(test.command)}"
@@ -75,19 +76,34 @@ class soak:
         self.failures.setdefault(test.name, []).append(repeat)
         if len(self.failures[test.name]) > 3:
             return  # counted; the summary says how often
-        print(f"\nFAILED: {test.name} " + (f"chaos seed {self.seed}" if chaos else f"test seed {self.seed}, without chaos") + f", ended with {code}")
+        print(f"\nFAILED: {test.name} " + (f"chaos seed {seed}" if chaos else f"test seed {seed}, without chaos") + f", ended with {code}")
         if first:  # the whole text once, later ones are alike
             print("\n".join("    " + line for line in output.splitlines()[-80:]))
         print(f"  again: {repeat}", flush=True)
 
 
+def a_round(tests, seed):
+    """Every test, plain and with chaos."""
+    return [(t, seed, chaos) for t in tests for chaos in (False, True) if not (chaos and "no-chaos" in t.labels)]
+
+
+def seeds_spread_over_procs(tests, first, count):
+    """Every program with each of the seeds, at one number of procs."""
+    programs = {}
+    for t in tests:
+        if "no-chaos" not in t.labels:
+            programs.setdefault(re.sub(r"\.procs\d+$", "", t.name), []).append(t)
+    return [(at[i % len(at)], first + i, True) for i in range(count) for at in programs.values()]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seconds", type=float, default=0, help="600; with --seeds: no limit")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=0, help="end after so many; 0: only time ends it")
+    parser.add_argument("--seeds", type=int, default=0, help="one round of so many seeds for each test, with chaos only")
     parser.add_argument("--label", action="append")
     parser.add_argument("--filter", default="")
     arguments = parser.parse_args()
@@ -96,21 +112,28 @@ def main():
     tests = find_tests(arguments.folder, arguments.label or LABELS, arguments.filter)
     if not tests:
         sys.exit("soak: no tests here")
-    state = soak(start + arguments.seconds)
+    if arguments.seeds:
+        arguments.rounds = 1
+        arguments.seconds = arguments.seconds or 1e9
+    state = soak(start + (arguments.seconds or 600))
     seed, rounds, said = arguments.first_seed, 0, start
-    while time.monotonic() < state.deadline and not (arguments.rounds and rounds >= arguments.rounds):
-        state.seed = seed
-        work = [(t, chaos) for t in tests for chaos in (False, True) if not (chaos and "no-chaos" in t.labels)]
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            list(pool.map(lambda item: state.one(*item), [w for w in work if not w[0].serial]))
-        for item in (w for w in work if w[0].serial):
-            state.one(*item)
-        rounds += time.monotonic() < state.deadline
+
+    def one(item):
+        nonlocal said
+        state.one(*item)
         if time.monotonic() >= said + 5:
             said = time.monotonic()
-            print(f"soak: {said - start:6.0f} s  seed {seed}  {state.runs} runs"
+            print(f"soak: {said - start:6.0f} s  seed {item[1]}  {state.runs} runs"
                   + (f"  {len(state.failures)} tests have failed" if state.failures else ""), flush=True)
-        seed += 1
+
+    while time.monotonic() < state.deadline and not (arguments.rounds and rounds >= arguments.rounds):
+        work = seeds_spread_over_procs(tests, seed, arguments.seeds) if arguments.seeds else a_round(tests, seed)
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            list(pool.map(one, [w for w in work if not w[0].serial]))
+        for item in (w for w in work if w[0].serial):
+            one(item)
+        rounds += time.monotonic() < state.deadline
+        seed += arguments.seeds or 1
 
     seconds = time.monotonic() - start
     if state.failures:

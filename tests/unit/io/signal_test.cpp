@@ -157,7 +157,7 @@ TEST(signal, that_may_come_is_no_deadlock) {
   const auto r = child("waits_for_a_signal");
   EXPECT_TRUE(ended_with(r, 0));
   EXPECT_EQ(r.err, "");
-  if (std::getenv("WEFT_TEST_EMULATOR")) return;  // it has a thread of its own, which for all we know will do something
+  if (under_emulator) return;  // it has a thread of its own, which for all we know will do something
   const auto none = child("waits_for_no_signal_any_more");
   EXPECT_TRUE(ended_with(none, 2));
   EXPECT_TRUE(starts_with(none.err, "fatal error: all goroutines are asleep - deadlock!"));

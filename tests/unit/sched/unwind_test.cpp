@@ -244,6 +244,7 @@ WEFT_TEST(at_exit_unwind, costs_other_worlds_nothing) {
 }
 
 WEFT_CHILD(stuck_goroutines) {
+  static about_to_wait waiting;
   struct waits_in_destructor {
     std::string text = std::string(100, 'x');
     ~waits_in_destructor() { static_cast<void>(weft::make_chan<int>().recv()); }
@@ -252,18 +253,24 @@ WEFT_CHILD(stuck_goroutines) {
       [] {
         weft::go({.name = "destructor"}, [] {  // it waits in a destructor when the end comes
           waits_in_destructor w;
+          ++waiting.n;
         });
         weft::go({.name = "later"}, [] {  // it will wait in one
           waits_in_destructor w;
+          ++waiting.n;
           weft::this_goroutine::sleep_for(1h);
         });
         weft::go({.name = "mutex"}, [] {
           weft::mutex m;
           m.lock();
+          ++waiting.n;
           m.lock();
         });
-        weft::go({.name = "fine"}, [] { weft::this_goroutine::sleep_for(1h); });
-        weft::this_goroutine::sleep_for(5ms);
+        weft::go({.name = "fine"}, [] {
+          ++waiting.n;
+          weft::this_goroutine::sleep_for(1h);
+        });
+        waiting.all(4);
         std::printf("main");
         return 4;
       },
