@@ -27,13 +27,7 @@ struct player {
 };
 enum class act { yield_here, yield_there, send, receive, answer, take };
 
-/// Does it with `frames` (1 or more) frames of this function above it.
-BENCH_A_REAL_CALL void at_depth(long frames, act what, player& p) {
-  if (frames > 1) {
-    at_depth(frames - 1, what, p);
-    asm volatile("");  // something to come back to, or the call above would be a jump
-    return;
-  }
+BENCH_A_REAL_CALL void do_here(act what, player& p) {
   switch (what) {
     case act::yield_here: weft::this_goroutine::yield(), p.yields++; return;
     case act::yield_there: p.yields++, weft::this_goroutine::yield(); return;
@@ -42,6 +36,17 @@ BENCH_A_REAL_CALL void at_depth(long frames, act what, player& p) {
     case act::answer: p.out.send(*p.token + 1); return;
     case act::take: p.token = p.in.recv(); return;
   }
+}
+BENCH_A_REAL_CALL void frame_above(long more, act what, player& p) {
+  if (more > 0) frame_above(more - 1, what, p);
+  else do_here(what, p);
+  asm volatile("");  // something to come back to, or the call above would be a jump
+}
+
+/// Does it with `frames` (1 or more) frames that return after it.
+inline void at_depth(long frames, act what, player& p) {
+  if (frames > 1) frame_above(frames - 2, what, p);
+  else do_here(what, p);
 }
 
 long frames_above() {

@@ -59,7 +59,7 @@ struct once_state {
   explicit once_state(const F& fn) : f(fn) {}
 
   const stored_type& get() {
-    first.call([this] {
+    first.call([this]() WEFT_HANDLES_FORCED_UNWIND {
       // Gone with all that it holds, however it ends.
       F fn = std::move(*f);
       f.reset();

@@ -106,7 +106,7 @@ class single_flight {
   };
 
   template <class F>
-  static void fly(flights& all, const flight_ptr& here, const K& key, F& f) {
+  WEFT_HANDLES_FORCED_UNWIND static void fly(flights& all, const flight_ptr& here, const K& key, F& f) {
     struct lander {  // also when the goroutine ends in f
       flights& all;
       const flight_ptr& here;

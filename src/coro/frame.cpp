@@ -79,8 +79,7 @@ void co_fork(co_frame* f) noexcept {
   const here h;
   if (!h.pp) return put_global(f);
   if (__builtin_expect(!h.pp->forked.try_put(f), 0)) put_back(h.pp, f);
-  fence_after_submit();
-  if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
+  if (somebody_could_come()) wakep();
 }
 
 bool co_take(co_frame* f) noexcept {

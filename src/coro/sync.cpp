@@ -42,7 +42,7 @@ bool co_yield_now(runnable& r) noexcept {
     put_global(&r);
   } else {
     put_back(pp, &r);
-    if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
+    if (somebody_could_come()) wakep();
   }
   return true;
 }

@@ -39,7 +39,7 @@ struct next_context {
   g* next = nullptr;
   if (__builtin_expect((gp->flags & (g_main | g_hooked)) == 0, 1)) next = short_lap(mp, mp->pp, gp, holding::nothing);
   else if (gp->flags & g_hooked) fatal("on_switch: its goroutine ends before it");
-  return {change_over(mp, gp, next), &commit_dead};
+  return {change_over(mp, mp->pp, gp, next), &commit_dead};
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ extern "C" {
 [[gnu::visibility("hidden")]] g* weft_goroutine_main(commit_fn commit, g* from);
 [[gnu::visibility("hidden")]] next_context weft_goexit1(g* gp);
 
-g* weft_goroutine_main(commit_fn commit, g* from) {
+WEFT_HANDLES_FORCED_UNWIND g* weft_goroutine_main(commit_fn commit, g* from) {
   m* mp = self()->mp;
   g* gp = mp->curg;
   sanitizers::arrive(gp->sanitizer, from ? nullptr : &mp->g0_sanitizer);

@@ -179,9 +179,7 @@ p* get_idle_p_locked(const p* wanted) noexcept {
 }
 
 void wakep() noexcept {
-  fence_after_submit();  // the work is visible; now who could take it? See the top of this file
-  // [mo:idle] relaxed, pairs with the fetch_sub and the barrier on all threads in go_idle().
-  if (sched.idle_p_count.load(std::memory_order_relaxed) == 0 || sched.spinning.load(std::memory_order_relaxed) != 0) return;
+  if (!somebody_could_come()) return;  // see the top of this file
   int none = 0;
   if (!sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;  // [mo:idle]
   p* pp;

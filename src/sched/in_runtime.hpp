@@ -22,11 +22,15 @@ namespace weft {
 /// The slow half of enter(): a taker is about to decide.
 [[gnu::cold]] void wait_for_taker(m* mp) noexcept;
 
-[[gnu::always_inline]] inline void enter_runtime(m* mp) noexcept {
+/// False: a taker is about to decide, and the caller enters by enter_runtime().
+[[nodiscard, gnu::always_inline]] inline bool try_enter_runtime(m* mp) noexcept {
   mp->in_rt.store(true, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // [mo:taking] pairs with the barrier in take_p_locked()
   // [mo:taking] acquire: with false, what the last taker did to mp->pp is seen.
-  if (__builtin_expect(mp->taking.load(std::memory_order_acquire), 0)) wait_for_taker(mp);
+  return __builtin_expect(!mp->taking.load(std::memory_order_acquire), 1);
+}
+[[gnu::always_inline]] inline void enter_runtime(m* mp) noexcept {
+  if (!try_enter_runtime(mp)) wait_for_taker(mp);
 }
 [[gnu::always_inline]] inline void leave_runtime(m* mp) noexcept {
   mp->in_rt.store(false, std::memory_order_release);  // [mo:in_rt] pairs with the acquire in take_p_locked()

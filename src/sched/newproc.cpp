@@ -260,7 +260,7 @@ void start(runnable* r) noexcept {
     p* pp = mp ? +mp->pp : nullptr;
     count_started(pp);
     put_next(pp, r);
-    wakep();
+    if (somebody_could_come()) wakep();
     // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
     if (mp && mp->curg) {
       if (__builtin_expect(!pp || pp->laps_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);

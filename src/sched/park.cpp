@@ -56,40 +56,51 @@ stack_use stack_usage() noexcept {
 
 namespace detail {
 
+// A yield costs some 30 cycles, and each saved register counts: what happens seldom is called last, and does not come back.
+
 namespace {
-[[gnu::always_inline]] inline void commit_yield(const m* mp, g* gp) noexcept {
-  p* pp = mp->pp;
-  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  if (__builtin_expect(!pp || (gp->flags & g_background) != 0, 0)) {
+
+/// Behind all that are runnable here, unless it belongs elsewhere: then nothing is done.
+[[gnu::always_inline]] inline bool queue_plainly(p* pp, g* gp) noexcept {
+  return __builtin_expect(pp && (gp->flags & g_background) == 0 && sched.global.size() == 0 && pp->queue.try_put(gp), 1);
+}
+void queue(p* pp, g* gp) noexcept {
+  if (queue_plainly(pp, gp)) return;
+  if (!pp || (gp->flags & g_background) != 0) {
     put_global(gp);
-  } else if (__builtin_expect(sched.global.size() != 0, 0) && pp->queue.ring_size() == 0) {  // else it would be found before those that wait there
+  } else if (sched.global.size() != 0 && pp->queue.ring_size() == 0) {  // else it would be found before those that wait there
     lock_guard hold(sched.lock);
     sched.global.put(gp);
-  } else if (!pp->queue.try_put(gp)) {
+  } else {
     put_back(pp, gp);
   }
-  fence_after_submit();  // [mo:idle]
-  if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
 }
-}  // namespace
-
-bool yield_commit(g* gp) noexcept {
-  commit_yield(self()->mp, gp);
-  return true;
+[[gnu::noinline]] void land_and_queue(m* mp, g* from) noexcept {
+  yield_commit(from);
+  leave_runtime(mp);
 }
+[[gnu::noinline]] void land_and_wake(m* mp) noexcept {
+  wakep();
+  leave_runtime(mp);
+}
+[[gnu::noinline]] void land_otherwise(commit_fn commit, g* from) noexcept { land(commit, from); }
 
-context_switch yield_begin() {
-  thread_state* t = self();
-  m* mp = t->mp;
-  WEFT_INVARIANT(t->locks == 0, "schedule: holding locks", t->locks);
-  if (__builtin_expect(!mp || !mp->curg, 0)) {
+/// With `taken`, if the queue gave one that is special.
+[[gnu::noinline]] context_switch yield_otherwise(m* mp, runnable* taken, slice s) {
+  if (!mp || !mp->curg) {
     ::sched_yield();
     return {nullptr, nullptr};
   }
   enter_runtime(mp);
   g* gp = mp->curg;
   p* pp = mp->pp;
-  g* next = short_lap(mp, pp, gp, holding::nothing);
+  g* next;
+  if (taken) {
+    next = next_for(mp, pp, taken, s, holding::nothing);
+    if (next) bump(pp->tick, std::uint32_t{s == slice::fresh});
+  } else {
+    next = short_lap(mp, pp, gp, holding::nothing);
+  }
   if (!next && is_to_unwind(gp)) {
     leave_runtime(mp);
     unwind();
@@ -103,19 +114,48 @@ context_switch yield_begin() {
   leave_stack(mp, gp, next, &yield_commit);  // the sanitizers' calls must be made by the function that switches
   return {nullptr, nullptr};
 #else
-  return {gp, change_over(mp, gp, next)};
+  return {gp, change_over(mp, mp->pp, gp, next)};
+#endif
+}
+
+}  // namespace
+
+bool yield_commit(g* gp) noexcept {
+  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  queue(self()->mp->pp, gp);
+  if (somebody_could_come()) wakep();
+  return true;
+}
+
+context_switch yield_begin() {
+  thread_state* t = self();
+  m* mp = t->mp;
+  WEFT_INVARIANT(t->locks == 0, "schedule: holding locks", t->locks);
+#if WEFT_ASAN || WEFT_TSAN
+  return yield_otherwise(mp, nullptr, slice::fresh);
+#else
+  if (__builtin_expect(!mp || !mp->curg || !try_enter_runtime(mp), 0)) return yield_otherwise(mp, nullptr, slice::fresh);
+  g* gp = mp->curg;
+  p* pp = mp->pp;
+  slice s;
+  runnable* taken;
+  if (!may_lap_short(pp, gp) || !pp->queue.get_alone(taken, s)) return yield_otherwise(mp, nullptr, slice::fresh);
+  pp->laps_left--;
+  if (__builtin_expect((taken->flags & g_special) != 0, 0)) return yield_otherwise(mp, taken, s);
+  bump(pp->tick, std::uint32_t{s == slice::fresh});
+  g* next = static_cast<g*>(taken);
+  return {gp, change_over(mp, pp, gp, next)};
 #endif
 }
 
 // land(), for code that users compile.
 void landed(commit_fn commit, g* from) noexcept {
-  if (__builtin_expect(commit == &yield_commit, 1)) {
-    m* mp = self()->mp;
-    commit_yield(mp, from);
-    leave_runtime(mp);
-  } else {
-    land(commit, from);
-  }
+  if (__builtin_expect(commit != &yield_commit, 0)) return land_otherwise(commit, from);
+  m* mp = self()->mp;
+  from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+  if (!queue_plainly(mp->pp, from)) return land_and_queue(mp, from);
+  if (somebody_could_come()) return land_and_wake(mp);
+  leave_runtime(mp);
 }
 
 }  // namespace detail

@@ -39,10 +39,26 @@ inline void choose(m* mp, runnable* r, slice s) noexcept {
   mp->chosen_slice = s;
 }
 
+/// Whether the P asks for nothing and the leaving goroutine is of the usual kind. Owner of pp only; pp may be null.
+[[gnu::always_inline]] inline bool may_lap_short(const p* pp, const g* leaving) noexcept {
+  // [mo:attention] relaxed: a bit that is missed now is seen 61 laps later at the latest; its condition is read by the long lap.
+  return __builtin_expect(pp && pp->attention.load(std::memory_order_relaxed) == 0 && pp->laps_left > 1 && (leaving->flags & g_long_only) == 0, 1);
+}
+
+/// A special one that was taken off the queue: the goroutine to switch to, or null: it is chosen, for the long lap.
+[[gnu::always_inline]] inline g* next_for(m* mp, p* pp, runnable* taken, slice s, holding what) noexcept {
+  g* next = static_cast<g*>(taken);
+  if ((taken->flags & g_coroutine) != 0) next = resting_carrier_for(pp, taken);
+  // A first run takes a stack, with page faults and perhaps system calls: not under a lock (13 % of `parked` at procs 2).
+  else if ((next->flags & g_long_only) != 0 || what == holding::maybe_a_lock) next = nullptr;
+  else bind_stack(pp, next);
+  if (!next) choose(mp, taken, s);
+  return next;
+}
+
 /// The next goroutine if a short lap may run it, else null: then g0 looks. Owner of pp only; pp may be null.
 [[gnu::always_inline]] inline g* short_lap(m* mp, p* pp, g* leaving, holding what) noexcept {
-  // [mo:attention] relaxed: a bit that is missed now is seen 61 laps later at the latest; its condition is read by the long lap.
-  if (__builtin_expect(!pp || pp->attention.load(std::memory_order_relaxed) != 0 || pp->laps_left <= 1 || (leaving->flags & g_long_only) != 0, 0)) {
+  if (!may_lap_short(pp, leaving)) {
     if (sched.lockcheck) look_for_locks(leaving);
     return nullptr;
   }
@@ -52,14 +68,8 @@ inline void choose(m* mp, runnable* r, slice s) noexcept {
   if (__builtin_expect(taken == nullptr, 0)) return nullptr;
   g* next = static_cast<g*>(taken);
   if ((taken->flags & g_special) != 0) {
-    if ((taken->flags & g_coroutine) != 0) next = resting_carrier_for(pp, taken);
-    // A first run takes a stack, with page faults and perhaps system calls: not under a lock (13 % of `parked` at procs 2).
-    else if ((next->flags & g_long_only) != 0 || what == holding::maybe_a_lock) next = nullptr;
-    else bind_stack(pp, next);
-    if (!next) {
-      choose(mp, taken, s);
-      return nullptr;
-    }
+    next = next_for(mp, pp, taken, s, what);
+    if (!next) return nullptr;
   }
   bump(pp->tick, std::uint32_t{s == slice::fresh});
   return next;
@@ -67,15 +77,17 @@ inline void choose(m* mp, runnable* r, slice s) noexcept {
 
 /// The running goroutine's thread changes over to `next`, or to g0 when that is null: all but the switch, and telling the
 /// sanitizers. Where to go on.
-[[gnu::always_inline]] inline void* change_over(m* mp, g* gp, g* next) noexcept {
+[[gnu::always_inline]] inline void* change_over(m* mp, p* pp, g* gp, g* next) noexcept {
   // In plain stores: whoever reads the exception state and errno of a parked goroutine has it from its own later switch.
-  gp->eh = *mp->eh;
-  gp->saved_errno = *mp->err;
+  eh_globals* eh = mp->eh;  // the same before and after: the compiler does not know
+  int* err = mp->err;
+  gp->eh = *eh;
+  gp->saved_errno = *err;
   mp->curg = next;
   if (__builtin_expect(next == nullptr, 0)) return mp->g0_sp;
-  bump(mp->pp->count.short_switches);
-  *mp->eh = next->eh;
-  *mp->err = next->saved_errno;
+  bump(pp->count.short_switches);
+  *eh = next->eh;
+  *err = next->saved_errno;
   next->mp = mp;
   next->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own] for dumps
   return take_context(next);
@@ -92,7 +104,7 @@ inline void choose(m* mp, runnable* r, slice s) noexcept {
 
 /// Leaves the running goroutine's stack, to come back when somebody switches to it.
 [[gnu::always_inline]] inline void leave_stack(m* mp, g* gp, g* next, commit_fn commit) noexcept {
-  void* load = change_over(mp, gp, next);
+  void* load = change_over(mp, mp->pp, gp, next);
   tell_sanitizers(mp, gp, next);
   g* from = gp;
   arch::gogo(&gp->sp, load, commit, from);

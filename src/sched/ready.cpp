@@ -10,6 +10,10 @@ namespace weft {
 
 namespace {
 
+[[gnu::always_inline]] inline bool may_be_next(const p* pp, const runnable* gp) noexcept {
+  return __builtin_expect(pp && (gp->flags & g_background) == 0 && !sched.chaos, 1);
+}
+
 void overflow(p* pp, runnable* gp) noexcept {
   g_list half;
   if (!pp->queue.take_half(half)) return put_back(pp, gp);  // thieves made room
@@ -33,8 +37,8 @@ void put_global(runnable* gp) noexcept {
 }
 
 void put_next(p* pp, runnable* gp) noexcept {
-  if (__builtin_expect(!pp || (gp->flags & g_background) != 0, 0)) return put_global(gp);
-  if (__builtin_expect(sched.chaos, 0)) {
+  if (!may_be_next(pp, gp)) {
+    if (!pp || (gp->flags & g_background) != 0) return put_global(gp);
     const std::uint32_t choice = self()->mp->random.below(8);
     if (choice < 4) return put_back(pp, gp);  // not next
     if (choice == 4) {                        // and perhaps on another P
@@ -45,28 +49,59 @@ void put_next(p* pp, runnable* gp) noexcept {
   if (runnable* kicked = pp->queue.exchange_next(gp)) put_back(pp, kicked);
 }
 
-void ready(runnable* gp) noexcept {
-  if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) != 0, 0)) {
-    if (gp->flags & g_thread) {
-      // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
-      // a futex call on such an address is harmless.
-      auto& wakeup = static_cast<g*>(gp)->wakeup;
-      wakeup.store(1, std::memory_order_release);
-      os::futex_wake(wakeup);
-      return;
-    }
-    readied_in_bubble(static_cast<g*>(gp));
-  }
+namespace {
+
+[[gnu::always_inline]] inline void make_runnable(runnable* gp) noexcept {
   // [mo:status] acquire, pairs with the release in park(): the context is complete.
   const g_status was = gp->status.load(std::memory_order_acquire);
   WEFT_INVARIANT(was == g_status::waiting, "ready: bad g status", static_cast<int>(was), gp);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  m* mp = self()->mp;
-  const in_runtime inside(mp);
+}
+
+// What is seldom, called last by ready(), which so saves no registers. `outside`: the caller was outside the runtime.
+[[gnu::noinline]] void queue_somehow(m* mp, runnable* gp, bool outside) noexcept {
+  if (outside) enter_runtime(mp);
   p* pp = mp ? +mp->pp : nullptr;
-  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.readies);
+  if (pp) bump(pp->count.readies);
   put_next(pp, gp);
   wakep();
+  if (outside) leave_runtime(mp);
+}
+[[gnu::noinline]] void queued(m* mp, runnable* kicked, bool outside) noexcept {
+  if (kicked) put_back(mp->pp, kicked);
+  wakep();
+  if (outside) leave_runtime(mp);
+}
+[[gnu::noinline]] void ready_otherwise(runnable* gp) noexcept {
+  if (gp->flags & g_thread) {
+    // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
+    // a futex call on such an address is harmless.
+    auto& wakeup = static_cast<g*>(gp)->wakeup;
+    wakeup.store(1, std::memory_order_release);
+    os::futex_wake(wakeup);
+    return;
+  }
+  readied_in_bubble(static_cast<g*>(gp));
+  make_runnable(gp);
+  m* mp = self()->mp;
+  queue_somehow(mp, gp, mp && !mp->in_rt.load(std::memory_order_relaxed));
+}
+
+}  // namespace
+
+void ready(runnable* gp) noexcept {
+  if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) != 0, 0)) return ready_otherwise(gp);
+  make_runnable(gp);
+  m* mp = self()->mp;
+  if (__builtin_expect(!mp, 0)) return queue_somehow(nullptr, gp, false);
+  const bool outside = !mp->in_rt.load(std::memory_order_relaxed);
+  if (outside && !try_enter_runtime(mp)) return queue_somehow(mp, gp, outside);
+  p* pp = mp->pp;
+  if (!may_be_next(pp, gp)) return queue_somehow(mp, gp, outside);
+  bump(pp->count.readies);
+  runnable* kicked = pp->queue.exchange_next(gp);
+  if (kicked || somebody_could_come()) return queued(mp, kicked, outside);
+  if (outside) leave_runtime(mp);
 }
 
 void inject(g_list& list) noexcept {
@@ -78,9 +113,7 @@ void inject(g_list& list) noexcept {
       ready(gp);
       continue;
     }
-    const g_status was = gp->status.load(std::memory_order_acquire);  // [mo:status]
-    WEFT_INVARIANT(was == g_status::waiting, "inject: bad g status", static_cast<int>(was), gp);
-    gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
+    make_runnable(gp);
     if (__builtin_expect((gp->flags & g_background) != 0, 0)) put_global(gp);
     else now_runnable.push_back(gp);
   }

@@ -2,16 +2,15 @@
 // is waited for may be released at once, and from then on the frame may be gone. A coroutine is always on a goroutine's stack.
 #pragma once
 
-#include "sched/in_runtime.hpp"
+#include "sched/sched.hpp"
 
 namespace weft {
 
 [[gnu::always_inline]] inline void suspend(runnable& r, wait_reason why) noexcept {
   r.set_why(why);
   r.status.store(g_status::waiting, std::memory_order_release);  // [mo:status]
-  m* mp = self()->mp;
-  const in_runtime inside(mp);
-  if (p* pp = mp->pp; __builtin_expect(pp != nullptr, 1)) bump(pp->count.parks);
+  // Outside the runtime: should the P be taken in this moment, a count is lost.
+  if (p* pp = self()->mp->pp; __builtin_expect(pp != nullptr, 1)) bump(pp->count.parks);
 }
 
 }  // namespace weft

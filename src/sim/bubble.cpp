@@ -31,7 +31,7 @@ struct main_function {
   std::exception_ptr error;
 };
 
-void run_main(void* closure) {
+WEFT_HANDLES_FORCED_UNWIND void run_main(void* closure) {
   auto* main = *static_cast<main_function**>(closure);
   try {
     main->call(main->f);

@@ -81,7 +81,7 @@ void remove_locked(tasks_of_p* l, task_base* t) noexcept {
   t->state.fetch_or(exited, std::memory_order_relaxed);  // [mo:own] published by finish()
 }
 
-[[gnu::noinline]] void call_detached(task_base* t) {
+[[gnu::noinline]] WEFT_HANDLES_FORCED_UNWIND void call_detached(task_base* t) {
   try {
     t->run(t);
   } catch (abi::__forced_unwind&) {
@@ -91,7 +91,7 @@ void remove_locked(tasks_of_p* l, task_base* t) noexcept {
 
 }  // namespace
 
-void call(task_base* t) {
+WEFT_HANDLES_FORCED_UNWIND void call(task_base* t) {
   if (t->state.load(std::memory_order_relaxed) & detached) return call_detached(t);
   try {
     t->run(t);
@@ -290,10 +290,8 @@ void task_start(task_base* t) noexcept {
         lock_guard hold(l->lock);
         push_locked(l, t);
       }
-      if (sched.procs.load(std::memory_order_relaxed) > 1) {
-        fence_after_submit();  // [mo:idle] The list, then who sleeps: see idle.cpp. With one P nobody could be searching.
-        if (sched.idle_p_count.load(std::memory_order_relaxed) != 0) wakep();
-      }
+      // [mo:idle] The list, then who sleeps: see idle.cpp. With one P nobody could be searching.
+      if (sched.procs.load(std::memory_order_relaxed) > 1 && somebody_could_come()) wakep();
       return;
     }
   }

@@ -51,25 +51,27 @@ class runq {
 
   /// `next`, else the oldest of the ring, else null. Owner only.
   [[nodiscard, gnu::always_inline]] runnable* get(slice& s) noexcept {
-    if (__builtin_expect(!alone(), 0)) {
-      leave();
-      return get_contested(s);
-    }
-    if (runnable* gp = next_.load(std::memory_order_relaxed)) {
-      next_.store(nullptr, std::memory_order_release);  // [mo:runq.next]
-      leave();
-      s = slice::inherit;
-      return gp;
-    }
-    s = slice::fresh;
-    const std::uint32_t head = head_.load(std::memory_order_relaxed);
-    runnable* gp = nullptr;
-    if (head != tail_.load(std::memory_order_relaxed)) {  // [mo:own]
-      gp = ring_[head % capacity].load(std::memory_order_relaxed);
-      head_.store(head + 1, std::memory_order_release);  // [mo:runq.head]
+    runnable* gp;
+    if (get_alone(gp, s)) return gp;
+    return get_contested(s);
+  }
+  /// The same when there is somebody and there are no thieves; else false. Owner only.
+  [[nodiscard, gnu::always_inline]] bool get_alone(runnable*& gp, slice& s) noexcept {
+    bool found = false;
+    if (__builtin_expect(alone(), 1)) {
+      if ((gp = next_.load(std::memory_order_relaxed))) {
+        next_.store(nullptr, std::memory_order_release);  // [mo:runq.next]
+        s = slice::inherit;
+        found = true;
+      } else if (const std::uint32_t head = head_.load(std::memory_order_relaxed); head != tail_.load(std::memory_order_relaxed)) {  // [mo:own]
+        gp = ring_[head % capacity].load(std::memory_order_relaxed);
+        head_.store(head + 1, std::memory_order_release);  // [mo:runq.head]
+        s = slice::fresh;
+        found = true;
+      }
     }
     leave();
-    return gp;
+    return found;
   }
   [[nodiscard, gnu::noinline]] runnable* get_contested(slice& s) noexcept {
     s = slice::inherit;
