@@ -8,6 +8,7 @@
 #include "base/throw.hpp"
 #include "sched/bubble.hpp"
 #include "sched/park.hpp"
+#include "sched/suspend.hpp"
 
 namespace weft::detail {
 
@@ -27,6 +28,7 @@ void destroy(co_frame* f) noexcept { std::coroutine_handle<>::from_address(f->sp
 void run_here(co_frame* f) {
   f->depth = 0;
   std::coroutine_handle<>::from_address(f->sp).resume();
+  count_suspensions(here().pp);
 }
 
 bool is_done(const co_frame* f) noexcept { return f->after.load(std::memory_order_acquire) == co_frame::done; }  // [mo:co.after]

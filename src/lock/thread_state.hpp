@@ -18,6 +18,7 @@ struct thread_state {
   std::uint32_t ranks;  // which, with WEFT_SLOW_CHECKS
   std::uint32_t asked;  // sysmon asks the goroutine to give way at the end of what it does in weft; by __atomic_ builtins
   std::uint32_t wanted;  // somebody wants the P that is used here: for safe points (sched/safepoint.cpp) to look at; by __atomic_ builtins
+  std::uint32_t suspensions;  // of coroutines, that no P has counted yet
   thread_counts* counts;  // sync/thread_counts.hpp; null until it is needed
 };
 

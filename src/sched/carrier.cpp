@@ -7,6 +7,7 @@
 #include <weft/go.hpp>
 
 #include "sched/park.hpp"
+#include "sched/suspend.hpp"
 
 namespace weft {
 
@@ -63,6 +64,7 @@ void carry(void*) {
     m* mp = self()->mp;  // anew: the coroutine may have parked us
     enter_runtime(mp);
     p* pp = mp->pp;  // it may also have lost us our P
+    count_suspensions(pp);
     g* gp = mp->curg;
     if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {  // its next part may run on any thread
       begin_report();

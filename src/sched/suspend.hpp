@@ -9,8 +9,14 @@ namespace weft {
 [[gnu::always_inline]] inline void suspend(runnable& r, wait_reason why) noexcept {
   r.set_why(why);
   r.status.store(g_status::waiting, std::memory_order_release);  // [mo:status]
-  // Outside the runtime: should the P be taken in this moment, a count is lost.
-  if (p* pp = self()->mp->pp; __builtin_expect(pp != nullptr, 1)) bump(pp->count.parks);
+  self()->suspensions++;  // outside the runtime, where the P may be another's at any time
+}
+/// Who has resumed it does, inside the runtime.
+[[gnu::always_inline]] inline void count_suspensions(p* pp) noexcept {
+  if (__builtin_expect(!pp, 0)) return;
+  thread_state* t = self();
+  bump(pp->count.parks, std::uint64_t{t->suspensions});
+  t->suspensions = 0;
 }
 
 }  // namespace weft

@@ -140,6 +140,16 @@ WEFT_TEST(select, timers_and_contexts) {
   body().join();
 }
 
+// stats() counts them as it does goroutines', whoever resumes the coroutine.
+WEFT_TEST(stats, counts_the_parks_of_coroutines) {
+  const auto body = []() -> co::task<> {
+    for (int i = 0; i < 50; i++) co_await co::sleep_for(10us);
+  };
+  const auto before = weft::stats().parks;
+  body().join();
+  EXPECT_GE(weft::stats().parks, before + 50);
+}
+
 WEFT_TEST(mutex, excludes_coroutines_and_goroutines_from_each_other) {
   weft::mutex m;
   weft::wait_group wg;
