@@ -3,7 +3,6 @@
 // callers get.
 #pragma once
 
-#include <cxxabi.h>
 
 #include <atomic>
 #include <exception>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/exception_of.hpp>
 #include <weft/error.hpp>
 #include <weft/mutex.hpp>
 
@@ -58,20 +58,17 @@ struct once_state {
   explicit once_state(F&& fn) : f(std::move(fn)) {}
   explicit once_state(const F& fn) : f(fn) {}
 
-  const stored_type& get() {
-    first.call([this]() WEFT_HANDLES_FORCED_UNWIND {
-      // Gone with all that it holds, however it ends.
-      F fn = std::move(*f);
-      f.reset();
-      try {
-        if constexpr (std::is_void_v<value_type>) std::invoke(fn), value.emplace(true);
-        else value.emplace(std::invoke(fn));
-      } catch (const abi::__forced_unwind&) {
-        throw;  // the goroutine ends in there
-      } catch (...) {
-        error = std::current_exception();
-      }
+  void call() {
+    // Gone with all that it holds, however it ends.
+    F fn = std::move(*f);
+    f.reset();
+    error = exception_of([&] {
+      if constexpr (std::is_void_v<value_type>) std::invoke(fn), value.emplace(true);
+      else value.emplace(std::invoke(fn));
     });
+  }
+  const stored_type& get() {
+    first.call([this] { call(); });
     if (WEFT_LIKELY(value.has_value())) return *value;
     if (error) std::rethrow_exception(error);
     throw panic("sync: the function of a once did not return");

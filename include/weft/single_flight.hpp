@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <cxxabi.h>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -15,6 +14,7 @@
 
 #include <weft/context.hpp>
 #include <weft/detail/config.hpp>
+#include <weft/detail/exception_of.hpp>
 #include <weft/detail/sequence_core.hpp>
 #include <weft/error.hpp>
 #include <weft/go.hpp>
@@ -106,7 +106,7 @@ class single_flight {
   };
 
   template <class F>
-  WEFT_HANDLES_FORCED_UNWIND static void fly(flights& all, const flight_ptr& here, const K& key, F& f) {
+  static void fly(flights& all, const flight_ptr& here, const K& key, F& f) {
     struct lander {  // also when the goroutine ends in f
       flights& all;
       const flight_ptr& here;
@@ -116,13 +116,7 @@ class single_flight {
         all.land(here, key);
       }
     } const at_end{all, here, key};
-    try {
-      here->value.emplace(std::invoke(f));
-    } catch (abi::__forced_unwind&) {
-      throw;
-    } catch (...) {
-      here->error = std::current_exception();
-    }
+    here->error = weft::detail::exception_of([&] { here->value.emplace(std::invoke(f)); });
   }
 
   template <class F>

@@ -2,6 +2,8 @@
 // had none or lost theirs: hogs, and blocking calls. Here they are stopped too, by a signal to each thread that has a goroutine.
 // A thread that gets it outside weft waits in the handler. One that gets it inside lets it pass: it is about to find that there is
 // no P for it, or to be held up at its next entry (`taking`), or to be back in code of the user's, where the next signal meets it.
+// No signal is sent before all that were inside have come out: one in there may want malloc's lock (when a heap of timers grows, say),
+// which who is stopped in code of the user's may have.
 // Who stands still says for which stop: one that is about to go on after the last one does not count for this one.
 #include <weft/stop_the_world.hpp>
 
@@ -68,15 +70,21 @@ void stop_the_world(void (*f)(void*), void* arg) {
     if (mp != me) mp->taking.store(true, std::memory_order_release);  // [mo:taking]
   });
   sched.stand_still.store(stop, std::memory_order_release);  // [mo:stand_still] after `taking`: who sees it stays until that is false again
-  for (int rounds = 0;; rounds++) {
-    bool all = true;
+  if (!thieves.no_membarrier) barrier_on_all_threads();  // [mo:taking] who is outside now finds `taking` at its next entry
+  for (int rounds = 0, outside = 0;; rounds++) {
+    int moving = 0, inside = 0;
     for_each_m([&](m* mp) {
       if (mp == me || stands_still(mp, stop)) return;
-      all = false;
-      // It has a goroutine and nobody to give it to, so the thread lives. The signal may take a while on a busy machine: not too many.
-      if (rounds % 16 == 0) ::pthread_kill(mp->thread, stop_signal);
+      moving++;
+      inside += mp->in_rt.load(std::memory_order_acquire);  // [mo:in_rt]
     });
-    if (all) break;
+    if (moving == 0) break;
+    if (inside == 0 && outside++ % 16 == 0) {  // a signal may take a while on a busy machine: not too many
+      for_each_m([&](m* mp) {
+        // Such a one has a goroutine and nobody to give it to, so the thread lives.
+        if (mp != me && !stands_still(mp, stop)) ::pthread_kill(mp->thread, stop_signal);
+      });
+    }
     const timespec pause{0, 10'000};
     ::nanosleep(&pause, nullptr);
     if (rounds == 100'000) error_text() << "weft: stop_the_world: a thread does not take SIGURG; is it blocked there?\n";

@@ -12,6 +12,7 @@
 #include <exception>
 #include <typeinfo>
 
+#include <weft/detail/exception_of.hpp>
 #include <weft/this_goroutine.hpp>
 
 #include "base/throw.hpp"
@@ -95,6 +96,21 @@ void explain_terminate() noexcept {
   if (!type || *type == typeid(exit_request)) stuck("this_goroutine::exit: a noexcept function is in the way");
   gp->flags &= static_cast<std::uint16_t>(~g_unwinding);  // the report may drop it
 }
+
+namespace detail {
+
+WEFT_HANDLES_FORCED_UNWIND std::exception_ptr exception_of(void (*call)(void*), void* arg) {
+  try {
+    call(arg);
+  } catch (abi::__forced_unwind&) {
+    throw;
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+}  // namespace detail
 
 namespace this_goroutine {
 

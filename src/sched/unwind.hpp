@@ -5,6 +5,9 @@
 
 #include "sched/sched.hpp"
 
+/// On a function that has a handler of abi::__forced_unwind&: the C++ runtime enters that with a reference to nothing, which UBSan reports.
+#define WEFT_HANDLES_FORCED_UNWIND __attribute__((no_sanitize("null")))
+
 namespace weft {
 
 /// Unwinds the calling goroutine up to the next frame with `catch (abi::__forced_unwind&) { unwound(); }`: the goroutine's first, or

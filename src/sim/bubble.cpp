@@ -3,7 +3,6 @@
 // what is due then, and parks again.
 #include <weft/test/bubble.hpp>
 
-#include <cxxabi.h>
 
 #include <exception>
 #include <string>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include <weft/async.hpp>
+#include <weft/detail/exception_of.hpp>
 #include <weft/go.hpp>
 
 #include "base/throw.hpp"
@@ -31,15 +31,9 @@ struct main_function {
   std::exception_ptr error;
 };
 
-WEFT_HANDLES_FORCED_UNWIND void run_main(void* closure) {
+void run_main(void* closure) {
   auto* main = *static_cast<main_function**>(closure);
-  try {
-    main->call(main->f);
-  } catch (abi::__forced_unwind&) {
-    throw;
-  } catch (...) {
-    main->error = std::current_exception();
-  }
+  main->error = weft::detail::exception_of(main->call, main->f);
 }
 
 void start_main(weft::bubble* b, main_function& main) {

@@ -66,7 +66,9 @@ TEST(attach, lets_a_deadlock_be_reported_when_the_last_one_goes) {
   const auto start = steady::now();
   const auto r = child("the_last_attached_thread_goes");
   EXPECT_TRUE(ended_with(r, 2));
-  EXPECT_TRUE(starts_with(r.err, std::string(asleep) + "\ngoroutine 1 [chan receive]:\n"));
+  std::string report = asleep;
+  report += "\ngoroutine 1 [chan receive]:\n";
+  EXPECT_TRUE(starts_with(r.err, report));
   EXPECT_LT(steady::now() - start, limit(4s));
 }
 

@@ -17,6 +17,7 @@ namespace {
 std::atomic<int> walks{0};
 }
 
+#if !defined(WEFT_TEST_ASAN) && !defined(WEFT_TEST_TSAN)  // a sanitizer calls it before anything of the program's can run
 // Instead of the C library's, for every object of this program.
 extern "C" int dl_iterate_phdr(int (*f)(dl_phdr_info*, std::size_t, void*), void* arg) {
   using function = int(int (*)(dl_phdr_info*, std::size_t, void*), void*);
@@ -24,6 +25,7 @@ extern "C" int dl_iterate_phdr(int (*f)(dl_phdr_info*, std::size_t, void*), void
   ++walks;
   return theirs(f, arg);
 }
+#endif
 
 namespace {
 

@@ -6,8 +6,6 @@
 #define WEFT_VERSION_PATCH 0
 
 #define WEFT_API __attribute__((visibility("default")))
-/// On a function that has a handler of abi::__forced_unwind&: the C++ runtime enters that with a reference to nothing, which UBSan reports.
-#define WEFT_HANDLES_FORCED_UNWIND __attribute__((no_sanitize("null")))
 #define WEFT_COLD __attribute__((cold, noinline))
 #define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
