@@ -3,7 +3,6 @@
 // callers get.
 #pragma once
 
-
 #include <atomic>
 #include <exception>
 #include <functional>

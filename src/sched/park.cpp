@@ -56,7 +56,7 @@ stack_use stack_usage() noexcept {
 
 namespace detail {
 
-// A yield costs some 30 cycles, and each saved register counts: what happens seldom is called last, and does not come back.
+// A yield is about a hundred instructions, so each saved register counts: what happens seldom is called last, and does not come back.
 
 namespace {
 

@@ -49,7 +49,7 @@ is_linked_as_wanted() {
 
 consume_install() {
   rm -rf "$prefix"
-  # -O1: this is about what is installed, and a third of the time.
+  # -O1: this is about what is installed, not about how fast it runs.
   cmake -S "$source" -B "$scratch/weft" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DBUILD_SHARED_LIBS=$shared \
     -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF -DWEFT_EXAMPLES=OFF -DCMAKE_INSTALL_LIBDIR=lib
   cmake --build "$scratch/weft" --parallel 2

@@ -142,7 +142,7 @@ def main():
             print(f"  {name}: {len(repeats)} times; for instance\n    {repeats[0]}")
         sys.exit(1)
     print(f"dev soak: all passed: {len(tests)} tests, {rounds} whole rounds, {state.runs} runs, "
-          f"seeds {arguments.first_seed} to {seed - 1}, {seconds:.0f} s")
+          f"seeds {arguments.first_seed} to {seed - 1}{'' if rounds else ', cut off by its time'}, {seconds:.0f} s")
 
 
 if __name__ == "__main__":
