@@ -189,7 +189,8 @@ std::error_code cancel_node::err() noexcept {
 
 std::exception_ptr cancel_node::cause() noexcept {
   const std::error_code e = err();
-  return !e || reason ? reason : cause_of(e);
+  if (!e) return nullptr;  // live: `reason` may be written at this very moment
+  return reason ? reason : cause_of(e);
 }
 
 std::stop_token cancel_node::stop_token() {

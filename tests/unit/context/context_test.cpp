@@ -161,6 +161,25 @@ WEFT_TEST(context, made_while_its_parent_is_cancelled_is_cancelled_too) {
   }
 }
 
+// CONTEXT-08: who asks while it is being cancelled sees nothing yet, or all of it.
+WEFT_TEST(context, may_be_asked_for_its_cause_while_it_is_cancelled) {
+  for (int i = 0; i < scale(1000, 100); ++i) {
+    const auto [ctx, cancel] = weft::with_cancel_cause(weft::background());
+    weft::wait_group both;
+    both.go([&cancel = cancel] { cancel(reason("race")); });
+    both.go([&ctx = ctx] {
+      std::exception_ptr why = ctx.cause();
+      while (!why) {
+        weft::this_goroutine::yield();
+        why = ctx.cause();
+      }
+      EXPECT_EQ(text_of(why), "race");
+      EXPECT_EQ(ctx.err(), errc::canceled);
+    });
+    both.wait();
+  }
+}
+
 // CONTEXT-05
 WEFT_TEST(context, trees_are_cancelled_by_many_at_once) {
   rng r(5);
