@@ -13,7 +13,10 @@ struct context_after final : cancel_hook {
   void start() noexcept {
     if (!taken.exchange(true, std::memory_order_acq_rel)) start_goroutine(&run_function, function.release());  // [mo:after]
   }
-  void parent_ended(const std::error_code&, const std::exception_ptr&, cancelled_list&) noexcept override { start(); }
+  cancel_node* parent_ended(const std::error_code&, const std::exception_ptr&) noexcept override {
+    start();
+    return nullptr;
+  }
 
   function_ref function;
   atomic<bool> taken{false};
@@ -25,16 +28,12 @@ after_started context_after_start(const context& ctx, function_ref f) {
   auto a = std::make_shared<context_after>();
   a->function = std::move(f);
   cancel_node* of = n->canceller;
-  if (of) {
-    context_add_ref(of);
-  } else if (n->custom && n->custom->user->done()) {
-    of = new cancel_node(n);  // with a goroutine that watches
-    of->attach();
-    a->own_node = true;
-  } else {
-    return {std::move(a), {}};
-  }
+  a->own_node = !of;
+  if (of) context_add_ref(of);
+  else if (n->custom && n->custom->user->done()) of = new cancel_node(n);
+  else return {std::move(a), {}};
   const context_ref own(of);
+  if (a->own_node) of->attach();  // with a goroutine that watches
   a->self = a;
   if (!of->add(a.get())) {
     a->self = nullptr;

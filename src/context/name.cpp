@@ -28,11 +28,17 @@ std::string duration_text(std::int64_t ns) {
   return text + seconds + "s";
 }
 
+// Deadlines may be as far away as there are nanoseconds.
+std::int64_t difference(std::int64_t a, std::int64_t b) noexcept {
+  std::int64_t d;
+  return __builtin_sub_overflow(a, b, &d) ? (a < b ? INT64_MIN : INT64_MAX) : d;
+}
+
 // The time of day at which the monotonic clock will show `when`.
 std::string time_text(std::int64_t when, std::int64_t now) {
   const auto today = bubble_here() ? std::chrono::system_clock::time_point(std::chrono::nanoseconds(now)) : std::chrono::system_clock::now();
-  const auto day = today + std::chrono::nanoseconds(when - now);
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(day.time_since_epoch()).count();
+  using std::chrono::microseconds;
+  const auto micros = std::chrono::floor<microseconds>(today.time_since_epoch()).count() + std::chrono::floor<microseconds>(std::chrono::nanoseconds(difference(when, now))).count();
   const auto seconds = static_cast<std::time_t>(micros / 1'000'000);
   std::tm utc{};
   ::gmtime_r(&seconds, &utc);
@@ -54,7 +60,7 @@ std::string suffix(const detail::context_node* n) {
   }
   if (!static_cast<const detail::cancel_node*>(n)->timed) return ".WithCancel";
   const std::int64_t now = time_here();
-  return ".WithDeadline(" + time_text(n->deadline, now) + " [" + duration_text(n->deadline - now) + "])";
+  return ".WithDeadline(" + time_text(n->deadline, now) + " [" + duration_text(difference(n->deadline, now)) + "])";
 }
 
 }  // namespace

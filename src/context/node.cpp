@@ -135,24 +135,23 @@ void cancel_node::end(const std::error_code& err, const std::exception_ptr& caus
   later.finish();
 }
 
-// Afterwards `this` may be gone, unless the caller keeps it.
-void cancel_node::end_here(const std::error_code& err, const std::exception_ptr& cause, cancelled_list& later) noexcept {
-  const std::lock_guard hold(mutex);
-  if (now.load(std::memory_order_relaxed) != state::live) return;
+// This one alone; true: it is the caller's to end what is hooked, and then to unlock the mutex.
+bool cancel_node::begin_end(const std::error_code& err, const std::exception_ptr& cause) noexcept {
+  mutex.lock();
+  if (now.load(std::memory_order_relaxed) != state::live) {
+    mutex.unlock();
+    return false;
+  }
   why = err;
   reason = cause;
   now.store(state::ending, std::memory_order_release);  // [mo:context.now] the error and its reason
   if (has_channel.load(std::memory_order_relaxed)) chan_close(channel.get());
   weft::detail::finish(core);
   now.store(state::ended, std::memory_order_release);  // [mo:context.now] whoever sees it finds done() closed
-  while (cancel_hook* h = first) {
-    const std::shared_ptr<void> alive = std::move(h->self);
-    first = h->next;
-    if (first) first->prev = nullptr;
-    h->in_list = false;
-    h->parent_ended(err, cause, later);
-    h->hooked.store(false, std::memory_order_release);  // [mo:hooked] our last touch
-  }
+  return true;
+}
+
+void cancel_node::note_for_later(cancelled_list& later) noexcept {
   const bool was_queued = timer_heap::remove(&due);
   if (!source && !was_queued) return;
   // The timer's reference goes on the list. Without one the last handle may have gone: then there is nobody left to tell.
@@ -161,7 +160,30 @@ void cancel_node::end_here(const std::error_code& err, const std::exception_ptr&
   later.first = this;
 }
 
-void cancel_node::parent_ended(const std::error_code& err, const std::exception_ptr& cause, cancelled_list& later) noexcept { end_here(err, cause, later); }
+// From node to node and back, each locked until all below it have ended: a chain of contexts may be longer than a stack is deep.
+// Afterwards `this` may be gone, unless the caller keeps it.
+void cancel_node::end_here(const std::error_code& err, const std::exception_ptr& cause, cancelled_list& later) noexcept {
+  if (!begin_end(err, cause)) return;
+  for (cancel_node* n = this;;) {
+    if (cancel_hook* h = n->first) {
+      const std::shared_ptr<void> alive = std::move(h->self);
+      n->first = h->next;
+      if (n->first) n->first->prev = nullptr;
+      h->in_list = false;
+      if (cancel_node* child = h->parent_ended(err, cause)) n = child;
+      else h->hooked.store(false, std::memory_order_release);  // [mo:hooked] our last touch
+      continue;
+    }
+    n->note_for_later(later);
+    cancel_node* up = n == this ? nullptr : n->parent->canceller;
+    n->mutex.unlock();
+    if (!up) return;
+    n->hooked.store(false, std::memory_order_release);  // [mo:hooked]
+    n = up;
+  }
+}
+
+cancel_node* cancel_node::parent_ended(const std::error_code& err, const std::exception_ptr& cause) noexcept { return begin_end(err, cause) ? this : nullptr; }
 
 void cancel_node::leave() noexcept {
   if (parent->canceller) parent->canceller->remove(this);
@@ -224,8 +246,10 @@ cancel_node* custom_node::watcher() {
   const std::lock_guard hold(mutex);
   if (watching) return watching;
   auto* n = new cancel_node(context_access::node(background()));
+  const context_ref own(n);  // the user's functions may throw
   if (user->done().try_recv().error() == errc::channel_closed) n->end(user->err(), cause_of(user->err()));
   else watch(user, n);
+  context_add_ref(n);
   return watching = n;
 }
 

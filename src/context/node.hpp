@@ -41,8 +41,8 @@ struct cancel_hook {
   cancel_hook() = default;
   cancel_hook(const cancel_hook&) = delete;
   virtual ~cancel_hook() = default;
-  /// The parent ends, whose mutex is held.
-  virtual void parent_ended(const std::error_code& err, const std::exception_ptr& cause, cancelled_list& later) noexcept = 0;
+  /// The parent ends, whose mutex is held. Gives a node of which the hooks are to end next, locked; else null.
+  virtual cancel_node* parent_ended(const std::error_code& err, const std::exception_ptr& cause) noexcept = 0;
 
   std::shared_ptr<void> self;  // keeps it while it is hooked; null: its owner unhooks it in time
   // Guarded by the parent's mutex.
@@ -104,7 +104,7 @@ struct cancel_node : context_node, cancel_hook {
 
   [[nodiscard]] context_value_view find(const context_key_view& key) const override;
   void leave() noexcept override;
-  void parent_ended(const std::error_code& err, const std::exception_ptr& cause, cancelled_list& later) noexcept override;
+  cancel_node* parent_ended(const std::error_code& err, const std::exception_ptr& cause) noexcept override;
 
   enum class state : std::uint8_t { live, ending, ended };
   weft::mutex mutex;
@@ -122,7 +122,9 @@ struct cancel_node : context_node, cancel_hook {
   cancel_node* next_later = nullptr;       // of a cancelled_list
 
  private:
+  [[nodiscard]] bool begin_end(const std::error_code& err, const std::exception_ptr& cause) noexcept;
   void end_here(const std::error_code& err, const std::exception_ptr& cause, cancelled_list& later) noexcept;
+  void note_for_later(cancelled_list& later) noexcept;
 };
 
 struct custom_node final : context_node {

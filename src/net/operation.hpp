@@ -27,7 +27,10 @@ class cancellation final : weft::detail::cancel_hook {
   }
 
  private:
-  void parent_ended(const std::error_code&, const std::exception_ptr&, weft::detail::cancelled_list&) noexcept override { socket_.cancel(direction_); }
+  weft::detail::cancel_node* parent_ended(const std::error_code&, const std::exception_ptr&) noexcept override {
+    socket_.cancel(direction_);
+    return nullptr;
+  }
 
   socket& socket_;
   direction direction_;

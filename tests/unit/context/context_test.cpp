@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -178,6 +179,23 @@ WEFT_TEST(context, may_be_asked_for_its_cause_while_it_is_cancelled) {
     });
     both.wait();
   }
+}
+
+// A chain of contexts may be longer than a stack is deep.
+WEFT_TEST(context, chain_of_any_length_is_cancelled) {
+  const int n = scale(100'000, 20'000);
+  std::vector<weft::cancelable> chain;
+  chain.push_back(weft::with_cancel(weft::background()));
+  for (int i = 1; i < n; ++i) chain.push_back(weft::with_cancel(chain.back().ctx));
+  int ran = 0;
+  weft::wait_group function;
+  function.add(1);
+  const auto stop = weft::after_func(chain.back().ctx, [&] { ++ran, function.done(); });
+  chain.front().cancel();
+  function.wait();
+  EXPECT_EQ(ran, 1);
+  for (int i = 0; i < n; i += 1'000) EXPECT_EQ(chain[static_cast<std::size_t>(i)].ctx.err(), errc::canceled);
+  EXPECT_EQ(chain.back().ctx.err(), errc::canceled);
 }
 
 // CONTEXT-05
@@ -543,6 +561,9 @@ WEFT_TEST(context, has_the_name_of_its_makers) {
   const auto [t, cancel_t] = weft::with_timeout(weft::background(), 90min);
   EXPECT_TRUE(starts_with(to_string(t), "context.Background.WithDeadline(20"));
   EXPECT_TRUE(contains(to_string(t), " [1h29m59."));
+  // As far away as there are nanoseconds.
+  EXPECT_TRUE(contains(to_string(weft::with_deadline(weft::background(), steady::time_point::min()).ctx), " [-"));
+  EXPECT_TRUE(contains(to_string(weft::with_timeout(weft::background(), std::chrono::hours(24 * 365 * 260)).ctx), " [22775"));
   EXPECT_TRUE(to_string(t).ends_with("s])"));
 }
 
@@ -559,6 +580,13 @@ struct own_context final : weft::custom_context {
   std::error_code err() const override { return over ? make_error_code(errc::eof) : std::error_code(); }
   std::string name() const override { return "own"; }
 };
+/// Done, and cannot say why.
+struct throwing_context final : weft::custom_context {
+  weft::chan<void> closed = weft::make_chan<void>();
+  throwing_context() { closed.close(); }
+  weft::receiver<void> done() const override { return closed; }
+  std::error_code err() const override { throw std::runtime_error("no error"); }
+};
 /// One that wraps a context of the library.
 struct wrapping_context final : weft::custom_context {
   context inner;
@@ -569,6 +597,13 @@ struct wrapping_context final : weft::custom_context {
   weft::context_value_view value(const weft::context_key_view& key) const override { return inner.find(key); }
 };
 }  // namespace
+
+// Nothing stays behind: the leak checker would see it.
+WEFT_TEST(context, of_the_users_own_making_may_throw) {
+  const context ctx(std::make_shared<throwing_context>());
+  EXPECT_THROW(static_cast<void>(weft::after_func(ctx, [] {})), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(ctx.get_stop_token()), std::runtime_error);
+}
 
 // CONTEXT-13, CONTEXT-16. To stop a function ends what was made to watch for it, and no more.
 WEFT_TEST(context, stop_of_a_function_leaves_the_users_own_contexts_alone) {
