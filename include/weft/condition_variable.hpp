@@ -20,9 +20,8 @@ enum class cv_status { no_timeout, timeout };
 class condition_variable {
  public:
   constexpr condition_variable() noexcept = default;
-  ~condition_variable() {
-    if (WEFT_UNLIKELY(core_.list.first != nullptr)) detail::destroyed_in_use("weft::condition_variable");
-  }
+  /// When all who wait have been notified; they need not have come back.
+  WEFT_API ~condition_variable();
   condition_variable(const condition_variable&) = delete;
   condition_variable& operator=(const condition_variable&) = delete;
 

@@ -85,7 +85,11 @@ class rate_limiter {
 
  private:
   friend reservation;
-  std::optional<std::int64_t> take(std::int64_t now, int n, std::int64_t latest);
+  struct taken {
+    std::int64_t at;
+    double rate;
+  };
+  std::optional<taken> take(std::int64_t now, int n, std::int64_t latest);
   void advance(std::int64_t now) const;
   WEFT_API result<void> wait_until(int n, const detail::wait_limit& limit);
 

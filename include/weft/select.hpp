@@ -213,13 +213,17 @@ void arm(C& c, select_case*& next, select_limit& limit) noexcept {
   else c.arm(limit);
 }
 
-/// The choice is made: settles all, runs the one, and says which it was.
+/// The choice is made: settles all, runs the one, and says which it was. What was sent is let go of first: to give another
+/// case's value back may throw.
 template <class... Cases>
 int run_chosen(select_result r, Cases&... cases) {
   using layout = select_layout<Cases...>;
   const int chosen = r.index >= 0 ? layout::argument_of.at[r.index] : r.status == chan_status::would_block ? layout::fallback : layout::limit;
+  const int sent = r.status == chan_status::done ? chosen : -1;
   int at = 0;
-  (cases.settle(at++ == chosen && r.status == chan_status::done), ...);
+  ((at++ == sent ? cases.settle(true) : void()), ...);
+  at = 0;
+  ((at++ == sent ? void() : cases.settle(false)), ...);
   at = 0;
   (
       [&](auto& c) {

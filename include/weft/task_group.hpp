@@ -23,7 +23,8 @@ struct task_group_options {
 };
 
 /// Belongs to the goroutine that made it, which alone waits, sets limits and destroys it; it may be handed to another one as any
-/// object may. go(), try_go() and cancel() may be called by others at the same time, children above all. Neither copied nor moved.
+/// object may, and who has handed it on uses it no more. go(), try_go() and cancel() may be called by others at the same time,
+/// children above all. Neither copied nor moved.
 class task_group {
  public:
   task_group() noexcept { detail::group_open(core_); }

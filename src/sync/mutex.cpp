@@ -108,12 +108,15 @@ mutex_wait::next mutex_wait::attempt(bool in_time) noexcept {
 
 bool mutex_wait::woken() noexcept {
   starved_ = starved_ || os::now_ns() - since_ > starvation_ns;
-  const std::uint32_t old = m_.state_.load(std::memory_order_relaxed);
+  std::uint32_t old = m_.state_.load(std::memory_order_relaxed);
   if (old & mutex::starving) {
-    // Handed over: it is ours, and still marked as locked. Leave the mode when we are the last or did not wait long.
-    std::uint32_t change = 0 - mutex::one_waiter - mutex::handing_over;
-    if (!starved_ || old / mutex::one_waiter == 1) change -= mutex::starving;
-    m_.state_.fetch_add(change, std::memory_order_acquire);  // [mo:mutex]
+    // Handed over: it is ours, and still marked as locked. Leave the mode when we are the last or did not wait long. The others
+    // that wait may give up at any time: were the mode to outlive the last of them, try_lock() would never succeed again.
+    std::uint32_t wanted;
+    do {
+      wanted = old - mutex::one_waiter - mutex::handing_over;
+      if (!starved_ || old / mutex::one_waiter == 1) wanted &= ~mutex::starving;
+    } while (!m_.state_.compare_exchange_weak(old, wanted, std::memory_order_acquire, std::memory_order_relaxed));  // [mo:mutex]
     return true;
   }
   awoke_ = true;

@@ -45,26 +45,27 @@ constexpr std::uint64_t reads_before_bias = 4096 * one_read;
 constexpr unsigned slot_of(std::uint64_t s) noexcept { return static_cast<unsigned>((s & slot_bits) >> slot_shift); }
 constexpr std::uint32_t readers_of(std::uint64_t s) noexcept { return static_cast<std::uint32_t>(s >> 32); }
 
-std::int64_t sum_over_threads(unsigned slot) noexcept {
-  std::int64_t sum = 0;
+// Modulo 2^32, as each count is: one that only ever locks, while others unlock, counts without end.
+std::int32_t sum_over_threads(unsigned slot) noexcept {
+  std::uint32_t sum = 0;
   // [mo:rw.count] acquire, pairs with the releases in add(): what readers did is seen.
   for (thread_counts* c = all_thread_counts(); c; c = c->next) sum += c->readers[slot].load(std::memory_order_acquire);
-  return sum;
+  return static_cast<std::int32_t>(sum);
 }
 
 /// Whether no reader is inside. Under the guard.
 bool is_empty(std::uint64_t s) noexcept {
   if (readers_of(s) != 0) return false;
   if ((s & (biased | residue)) == 0) return true;
-  const std::int64_t sum = sum_over_threads(slot_of(s));
+  const std::int32_t sum = sum_over_threads(slot_of(s));
   // While readers still come, one that came on a thread we have passed already may go on one that we have not.
   if (sum < 0 && (s & biased) == 0) fatal("sync: RUnlock of unlocked RWMutex");
   return sum <= 0;
 }
 
 void add(thread_counts* c, unsigned slot, int n) noexcept {
-  atomic<std::int32_t>& count = c->readers[slot];
-  count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_release);  // [mo:rw.count]
+  atomic<std::uint32_t>& count = c->readers[slot];
+  count.store(count.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n), std::memory_order_release);  // [mo:rw.count]
 }
 
 // Counts by thread cannot tell an unlock too many from one on another thread: while a reader is inside it takes that one's

@@ -9,8 +9,10 @@
 
 namespace weft::detail {
 
+bool goroutines_run() noexcept { return sched.running.load(std::memory_order_relaxed) && !sched.ending.load(std::memory_order_relaxed); }
+
 void destroyed_in_use(const char* what) noexcept {
-  if (sched.running.load(std::memory_order_relaxed) && !sched.ending.load(std::memory_order_relaxed)) fatal(std::string("sync: destroyed while somebody waits: ") + what);
+  if (goroutines_run()) fatal(std::string("sync: destroyed while somebody waits: ") + what);
 }
 
 void end_of_vain_wait() { unwind_if_due(); }

@@ -39,6 +39,9 @@ inline bool commit_unlock_word(g* gp) noexcept {
   return wait_in_place(core.lock, core.list, me, why, limit);
 }
 
+/// Between run()'s begin and its end.
+[[nodiscard]] bool goroutines_run() noexcept;
+
 /// Those that were taken off a list, to be made ready when its lock is free: only then may what they waited on be gone.
 class wake_list {
  public:

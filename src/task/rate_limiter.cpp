@@ -44,10 +44,10 @@ void rate_limiter::advance(std::int64_t now) const {
 }
 
 // When n events may happen, if not later than `latest`: then their tokens are taken.
-std::optional<std::int64_t> rate_limiter::take(std::int64_t now, int n, std::int64_t latest) {
+std::optional<rate_limiter::taken> rate_limiter::take(std::int64_t now, int n, std::int64_t latest) {
   if (n < 0) throw std::invalid_argument("weft: rate_limiter: fewer than 0 events");
   const std::lock_guard hold(mutex_);
-  if (rate_ == unlimited) return now;
+  if (rate_ == unlimited) return taken{now, rate_};
   if (n > burst_) return std::nullopt;
   advance(now);
   const double left = tokens_ - n;
@@ -59,7 +59,7 @@ std::optional<std::int64_t> rate_limiter::take(std::int64_t now, int n, std::int
   }
   tokens_ = left;
   if (n > 0) last_event_ = std::max(last_event_, at);
-  return at;
+  return taken{at, rate_};
 }
 
 bool rate_limiter::allow(int n) {
@@ -68,22 +68,22 @@ bool rate_limiter::allow(int n) {
 }
 
 std::optional<reservation> rate_limiter::reserve(int n) {
-  const std::optional<std::int64_t> at = take(time_here(), n, never);
-  if (!at) return std::nullopt;
-  return reservation(this, *at, limit(), n);
+  const std::optional<taken> t = take(time_here(), n, never);
+  if (!t) return std::nullopt;
+  return reservation(this, t->at, t->rate, n);
 }
 
 result<void> rate_limiter::wait_until(int n, const detail::wait_limit& limit) {
   if (limit.done && limit.done->done.load(std::memory_order_acquire)) return errc::canceled;  // [mo:done]
   const std::int64_t now = time_here();
-  const std::optional<std::int64_t> at = take(now, n, limit.deadline);
-  if (!at) return limit.deadline != never && n <= burst() && this->limit() != 0 ? errc::timed_out : errc::would_block;
-  if (*at <= now) return {};
+  const std::optional<taken> t = take(now, n, limit.deadline);
+  if (!t) return limit.deadline != never && n <= burst() && this->limit() != 0 ? errc::timed_out : errc::would_block;
+  if (t->at <= now) return {};
   g* gp = current_or_thread();
   begin_contest(gp);
-  const detail::wait_end end = park_until(gp, &commit_nothing, nullptr, wait_reason::sleep, {.deadline = *at, .done = limit.done});
+  const detail::wait_end end = park_until(gp, &commit_nothing, nullptr, wait_reason::sleep, {.deadline = t->at, .done = limit.done});
   if (end != detail::wait_end::cancelled) return {};
-  reservation(this, *at, this->limit(), n).cancel();
+  reservation(this, t->at, t->rate, n).cancel();
   return errc::canceled;
 }
 

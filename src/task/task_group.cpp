@@ -29,10 +29,10 @@ bool commit_unlock(g* gp) noexcept {
   return true;
 }
 
-/// Who calls, as a group's owner: 0 for a plain thread.
+/// Who calls, as a group's owner: 0 for a plain thread, and for a coroutine, of which the carriers change.
 std::uint64_t my_id() noexcept {
   const g* gp = current_g();
-  return gp ? gp->id : 0;
+  return gp && !gp->cargo ? gp->id : 0;
 }
 bool is_owner(const task_group_core& c) noexcept {
   const std::uint64_t me = my_id();

@@ -439,6 +439,8 @@ void append(int at, std::uint64_t value, order o, const view* continues) {
   m.carries.seen[at] = t.cur.seen[at];
   if (continues) m.carries.join(*continues);  // a read-modify-write goes on with the release sequence
   if (o == order::seq_cst) fences.seen[at] = t.cur.seen[at];
+  for (auto& [seen_at, index] : t.looked_at)
+    if (seen_at == at && index + 1 == l.stores.size()) index++;  // its own store is no news to it
   l.stores.push_back(m);
   in_vain = 0;
   t.cur.clock[running]++;  // what it does from here on, nobody has seen

@@ -69,6 +69,32 @@ void again() {
 MODEL_OF(sync, nobody_sleeps_for_ever_at_a_mutex, again, 5, 2)
 MODEL_OF(sync, nobody_sleeps_for_ever_at_a_starving_mutex, starved<&again>, 5, 2)
 
+// One that gives up leaves the mutex as it found it: whoever comes next gets it, try_lock() too.
+void gives_up() {
+  setting w;
+  mutex mu;
+  model::plain<int> sum{0, "sum"};
+  model::name(mu, "mu");
+  for (int i = 0; i < 2; i++)
+    on_thread([&, turns = 2 - i] {
+      for (int turn = 0; turn < turns; turn++) {
+        mu.lock();
+        sum.set(sum.get() + 1);
+        mu.unlock();
+      }
+    });
+  on_thread([&] {
+    if (!mu.try_lock_for(std::chrono::milliseconds(12))) return;
+    sum.set(sum.get() + 1);
+    mu.unlock();
+  });
+  join();
+  MODEL_CHECK(sum.get() >= 3);
+  MODEL_CHECK(mu.try_lock());
+}
+MODEL_OF(sync, one_that_gives_up_a_mutex_leaves_it_whole, gives_up, 3, 1)
+MODEL_OF(sync, one_that_gives_up_a_starving_mutex_leaves_it_whole, starved<&gives_up>, 3, 1)
+
 // Who locks last may destroy it: unlock() does not touch it after it has let go.
 void last_one_destroys() {
   setting w;

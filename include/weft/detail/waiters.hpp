@@ -18,7 +18,8 @@ WEFT_API void end_of_vain_wait();
 
 struct waiters_core {
   atomic<std::uint32_t> lock{0};
-  wait_list list;  // guarded by lock
+  std::uint32_t inside = 0;  // guarded by lock: a condition variable's, how many will still touch it
+  wait_list list;            // guarded by lock
 };
 
 }  // namespace weft::detail

@@ -279,3 +279,34 @@ WEFT_TEST(chan_value, may_be_a_channel) {
   done.wait();
   requests.close();
 }
+
+namespace {
+/// Moves into a box, and not back.
+struct one_way {
+  int value = 0;
+  bool refuses = false;
+  std::unique_ptr<int> owned = std::make_unique<int>(0);
+  one_way() = default;
+  explicit one_way(int v, bool r = false) : value(v), refuses(r) {}
+  one_way(one_way&& o) noexcept : value(o.value), refuses(o.refuses), owned(std::move(o.owned)) {}
+  one_way& operator=(one_way&& o) {
+    if (o.refuses) throw std::runtime_error("no way back");
+    value = o.value, owned = std::move(o.owned);
+    return *this;
+  }
+};
+}  // namespace
+// What was sent is the receiver's, though another case's value cannot be given back.
+WEFT_TEST(select, lets_go_of_what_it_sent_though_giving_back_another_value_throws) {
+  for (int i = 0; i < 20; ++i) {
+    auto never = weft::make_chan<one_way>();
+    auto c = weft::make_chan<one_way>(1);
+    one_way a(1, true), b(2);
+    EXPECT_THROW(weft::select(weft::on_send(never, std::move(a)), weft::on_send(c, std::move(b))), std::runtime_error);
+    auto got = c.recv();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->value, 2);
+    EXPECT_TRUE(got->owned);
+    EXPECT_FALSE(b.owned);
+  }
+}

@@ -1,7 +1,11 @@
 // condition_variable_test.cpp: waiting for a change.
 #include <atomic>
+#include <cstring>
+#include <functional>
 #include <mutex>
+#include <new>
 #include <shared_mutex>
+#include <stdexcept>
 #include <type_traits>
 #include <vector>
 
@@ -269,6 +273,109 @@ WEFT_TEST(condition_variable, loses_no_notification_to_one_that_gives_up) {
   consumers.wait();
   thread.join();
   EXPECT_EQ(taken, n);
+}
+
+namespace {
+/// What a user may have: between the mutex that is free and the wait lies code.
+struct slow_lock {
+  weft::mutex& m;
+  std::function<void()> after_unlock;
+  void lock() { m.lock(); }
+  void unlock() {
+    m.unlock();
+    after_unlock();
+  }
+};
+}  // namespace
+
+// As with std's: all have been notified, so it may go, though one of them has not come to its wait yet.
+WEFT_TEST(condition_variable, may_be_destroyed_once_all_are_notified) {
+  for (const bool timed : {false, true}) {
+    weft::mutex m;
+    alignas(weft::condition_variable) unsigned char room[sizeof(weft::condition_variable)];
+    auto* c = ::new (room) weft::condition_variable;
+    std::atomic<bool> unlocked{false}, gone{false};
+    bool set = false;
+    weft::wait_group done;
+    done.go([&] {
+      slow_lock l{m, [&] {
+                    unlocked = true;
+                    for (int i = 0; i < 100; ++i) weft::this_goroutine::yield();
+                    EXPECT_FALSE(gone) << "it still waits";
+                  }};
+      l.lock();
+      if (timed) static_cast<void>(c->wait_for(l, 10s, [&] { return set; }));
+      else c->wait(l, [&] { return set; });
+      m.unlock();
+    });
+    while (!unlocked) weft::this_goroutine::yield();
+    {
+      const std::lock_guard hold(m);
+      set = true;
+    }
+    c->notify_all();
+    c->~condition_variable();
+    gone = true;
+    std::memset(room, 0xff, sizeof room);
+    done.wait();
+  }
+}
+
+// The same where the time of one of them is just up.
+WEFT_TEST(condition_variable, may_be_destroyed_while_somebodys_time_is_up) {
+  rng random(3);
+  for (int i = 0; i < scale(300, 50); ++i) {
+    weft::mutex m;
+    alignas(weft::condition_variable) unsigned char room[sizeof(weft::condition_variable)];
+    auto* c = ::new (room) weft::condition_variable;
+    bool set = false;
+    int waiting = 0;
+    weft::wait_group done;
+    for (int k = 0; k < 3; ++k) {
+      done.go([&, d = std::chrono::microseconds(50 + random.below(100))] {
+        std::unique_lock hold(m);
+        ++waiting;
+        if (!set) static_cast<void>(c->wait_for(hold, d));
+      });
+    }
+    weft::this_goroutine::sleep_for(std::chrono::microseconds(50 + random.below(100)));
+    while ([&] { return std::lock_guard(m), waiting < 3; }()) weft::this_goroutine::yield();
+    {
+      const std::lock_guard hold(m);
+      set = true;
+      c->notify_all();
+    }
+    c->~condition_variable();
+    std::memset(room, 0xff, sizeof room);
+    done.wait();
+  }
+}
+
+// Whose unlock() throws has not waited: the notification that came meanwhile goes to the next in the queue.
+WEFT_TEST(condition_variable, passes_a_notification_on_when_unlock_throws) {
+  waiters w;
+  std::atomic<bool> thrown{false}, woken{false};
+  weft::wait_group done;
+  done.go([&] {
+    slow_lock l{w.m, [&] {
+                  done.go([&] {
+                    std::unique_lock hold(w.m);
+                    ++w.waiting;
+                    w.c.wait(hold);
+                    woken = true;
+                  });
+                  EXPECT_TRUE(w.are(1));
+                  w.c.notify_one();  // the one that is in unlock() was here first
+                  throw std::runtime_error("unlock");
+                }};
+    l.lock();
+    EXPECT_THROW(w.c.wait(l), std::runtime_error);
+    thrown = true;
+  });
+  EXPECT_TRUE(eventually([&] { return thrown.load(); }));
+  EXPECT_TRUE(eventually([&] { return woken.load(); }));
+  w.c.notify_all();
+  done.wait();
 }
 
 // `t - now` overflows for the least of all time points.

@@ -4,9 +4,11 @@
 #include <mutex>
 #include <shared_mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/support.hpp"
+#include "sync/thread_counts.hpp"
 
 using namespace weft::test;
 
@@ -399,4 +401,41 @@ WEFT_TEST(shared_mutex, works_before_main_and_with_the_standards_locks) {
   std::unique_lock b(global_shared_mutex, std::defer_lock);
   EXPECT_TRUE(b.try_lock_for(1s));
   EXPECT_FALSE(a.try_lock());
+}
+
+// A thread that only ever locks, for others to unlock, counts without end: each count may wrap, and their sum stays right.
+WEFT_TEST(shared_mutex, counts_of_threads_may_wrap) {
+  weft::shared_mutex m;
+  for (int i = 0; i < 20'000; ++i) std::shared_lock hold(m);  // it counts by thread now, where it can
+  const auto shift = [](std::uint32_t n) {
+    for (auto& count : weft::this_thread_counts()->readers) count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  };
+  std::atomic<int> step{0};
+  const auto reaches = [&](int n) {
+    while (step < n) std::this_thread::yield();
+  };
+  constexpr std::uint32_t nearly = (1u << 31) - 3;
+  plain_thread locks([&] {
+    shift(nearly);
+    step = 1;
+    reaches(2);
+    for (int i = 0; i < 6; ++i) m.lock_shared();
+    step = 3;
+    reaches(5);
+    shift(-nearly - 6u);
+  });
+  plain_thread unlocks([&] {
+    reaches(1);
+    shift(-nearly);
+    step = 2;
+    reaches(3);
+    for (int i = 0; i < 6; ++i) m.unlock_shared();
+    step = 4;
+    reaches(5);
+    shift(nearly + 6u);
+  });
+  reaches(4);
+  EXPECT_TRUE(m.try_lock());
+  m.unlock();
+  step = 5;
 }

@@ -111,6 +111,22 @@ WEFT_TEST(rate_limiter, limits_can_be_changed) {
   EXPECT_EQ(l.tokens(), 2);
 }
 
+// "1 of my 5 is counted on by who reserved after me": by the rate at which both did.
+WEFT_TEST(rate_limiter, gives_back_by_the_rate_that_was_when_it_reserved) {
+  rate_limiter l(10, 5);
+  EXPECT_TRUE(l.allow(5));
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  weft::wait_group done;
+  done.go([&, &ctx = ctx] { EXPECT_EQ(l.wait(ctx, 5).error(), weft::errc::canceled); });
+  EXPECT_TRUE(eventually([&] { return l.tokens() < -3; }));
+  EXPECT_TRUE(l.reserve(1));
+  l.set_limit(0);
+  const double before = l.tokens();
+  cancel();
+  done.wait();
+  EXPECT_NEAR(l.tokens(), before + 4, 0.01);
+}
+
 WEFT_TEST(rate_limiter, misuse_is_told) {
   EXPECT_THROW(rate_limiter(-1, 1), std::invalid_argument);
   EXPECT_THROW(rate_limiter(std::nan(""), 1), std::invalid_argument);
