@@ -28,7 +28,8 @@ void destroy(co_frame* f) noexcept { std::coroutine_handle<>::from_address(f->sp
 void run_here(co_frame* f) {
   f->depth = 0;
   std::coroutine_handle<>::from_address(f->sp).resume();
-  count_suspensions(here().pp);
+  const here h;
+  count_suspensions(self(), h.pp);
 }
 
 bool is_done(const co_frame* f) noexcept { return f->after.load(std::memory_order_acquire) == co_frame::done; }  // [mo:co.after]

@@ -24,6 +24,13 @@ inline void push_front(wait_list& l, sudog* s) noexcept {
   l.first = s;
   s->queued = true;
 }
+/// s, which is the first.
+inline void remove_first(wait_list& l, sudog* s) noexcept {
+  l.first = s->next;
+  if (s->next) s->next->prev = nullptr;
+  else l.last = nullptr;
+  s->queued = false;
+}
 inline void remove(wait_list& l, sudog* s) noexcept {
   if (s->prev) s->prev->next = s->next;
   else l.first = s->next;
@@ -35,7 +42,7 @@ inline void remove(wait_list& l, sudog* s) noexcept {
 /// Takes the first off the list, which has one, if it is still to be woken; else null. Under the list's lock.
 inline sudog* dequeue_first(wait_list& l) noexcept {
   sudog* s = l.first;
-  remove(l, s);
+  remove_first(l, s);
   // [mo:claim] acq_rel, pairs with the other wakers' exchange: exactly one of them wakes the goroutine. A loser leaves it
   // alone: the goroutine itself may be gone on as soon as the list's lock is free.
   if (s->contested) {

@@ -77,9 +77,11 @@ class ranked_lock {
   void lock_second() noexcept { lock_word(word_); }
   void unlock_second() noexcept { unlock_word(word_); }
   [[nodiscard]] bool try_lock() noexcept {
-    // [mo:lock]
-    if (word_.load(std::memory_order_relaxed) != 0 || word_.exchange(1, std::memory_order_acquire) != 0) return false;
-    self()->locks++;
+    self()->locks++;  // first, as in lock_word(): a signal that comes between finds it counted
+    if (__builtin_expect(word_.exchange(1, std::memory_order_acquire) != 0, 0)) {  // [mo:lock]
+      self()->locks--;
+      return false;
+    }
 #if WEFT_SLOW_CHECKS
     if constexpr (R != rank::channel && R != rank::wait_list) self()->ranks |= 1u << static_cast<unsigned>(R);
 #endif

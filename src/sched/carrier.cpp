@@ -41,7 +41,7 @@ struct next_up {
     if (!r) return {};
   }
   if (__builtin_expect((r->flags & g_coroutine) != 0, 1)) {
-    bump(pp->tick, std::uint32_t{s == slice::fresh});
+    if (s == slice::fresh) bump(pp->tick);
     bump(pp->count.short_switches);
     return {r, nullptr};
   }
@@ -61,10 +61,11 @@ void carry(void*) {
   for (;;) {
     r->depth = 0;
     std::coroutine_handle<>::from_address(r->sp).resume();
-    m* mp = self()->mp;  // anew: the coroutine may have parked us
+    thread_state* t = self();  // anew: the coroutine may have parked us
+    m* mp = t->mp;
     enter_runtime(mp);
     p* pp = mp->pp;  // it may also have lost us our P
-    count_suspensions(pp);
+    count_suspensions(t, pp);
     g* gp = mp->curg;
     if (__builtin_expect((gp->flags & g_locked) != 0, 0)) {  // its next part may run on any thread
       begin_report();

@@ -12,9 +12,8 @@ namespace weft {
   self()->suspensions++;  // outside the runtime, where the P may be another's at any time
 }
 /// Who has resumed it does, inside the runtime.
-[[gnu::always_inline]] inline void count_suspensions(p* pp) noexcept {
+[[gnu::always_inline]] inline void count_suspensions(thread_state* t, p* pp) noexcept {
   if (__builtin_expect(!pp, 0)) return;
-  thread_state* t = self();
   bump(pp->count.parks, std::uint64_t{t->suspensions});
   t->suspensions = 0;
 }

@@ -14,12 +14,19 @@
 
 namespace weft::detail {
 
-/// Does it now, or waits on the channel's list with `s`: true, and then r is on its way elsewhere. s.success: not closed.
+/// Does it now, or waits on the channel's list with `s`, which it makes: true, and then r is on its way elsewhere. s.success:
+/// not closed.
 [[nodiscard]] WEFT_API bool co_send(chan_core* c, const void* element, sudog& s, runnable& r) noexcept;
 [[nodiscard]] WEFT_API bool co_recv(chan_core* c, void* element, sudog& s, runnable& r) noexcept;
 /// Whether c is a timer's: that waits in another way.
 [[nodiscard]] WEFT_API bool chan_has_clock(const chan_core* c) noexcept;
 WEFT_API co::task<void> co_recv_tick(chan_core* c, void* element, sudog& s);
+
+/// Room for the entry of who may have to wait: most do not, and one that is not made costs nothing.
+union co_sudog {
+  co_sudog() noexcept {}
+  sudog s;
+};
 
 /// What the channels of timers carry.
 template <class T>
@@ -34,20 +41,20 @@ class [[nodiscard]] co_receiving {
   bool await_suspend(std::coroutine_handle<P> h) {
     if constexpr (is_tick<T>) {
       if (chan_has_clock(c_)) {
-        tick_ = co_recv_tick(c_, in_.address(), s_).operator co_await();
+        tick_ = co_recv_tick(c_, in_.address(), wait_.s).operator co_await();
         return tick_.await_suspend(h);
       }
     }
-    return co_recv(c_, in_.address(), s_, h.promise());
+    return co_recv(c_, in_.address(), wait_.s, h.promise());
   }
   auto await_resume() {
-    if constexpr (std::is_void_v<T>) return s_.success;
-    else return s_.success ? std::optional<T>(in_.value()) : std::optional<T>();
+    if constexpr (std::is_void_v<T>) return wait_.s.success;
+    else return wait_.s.success ? std::optional<T>(in_.value()) : std::optional<T>();
   }
 
  private:
   chan_core* c_;
-  sudog s_;
+  co_sudog wait_;
   [[no_unique_address]] typename element<T>::incoming in_;
   struct nothing {};
   [[no_unique_address]] std::conditional_t<is_tick<T>, co_call<void>, nothing> tick_{};
@@ -60,17 +67,17 @@ class [[nodiscard]] co_sending {
   static bool await_ready() noexcept { return false; }
   template <co_promise_type P>
   bool await_suspend(std::coroutine_handle<P> h) noexcept {
-    return co_send(c_, out_.address(), s_, h.promise());
+    return co_send(c_, out_.address(), wait_.s, h.promise());
   }
   void await_resume() {
-    if (WEFT_LIKELY(s_.success)) return out_.sent();
+    if (WEFT_LIKELY(wait_.s.success)) return out_.sent();
     out_.not_sent();
     throw_closed_channel();
   }
 
  private:
   chan_core* c_;
-  sudog s_;
+  co_sudog wait_;
   typename element<T>::template outgoing<V> out_;
 };
 
@@ -80,15 +87,15 @@ class [[nodiscard]] co_signalling {
   static bool await_ready() noexcept { return false; }
   template <co_promise_type P>
   bool await_suspend(std::coroutine_handle<P> h) noexcept {
-    return co_send(c_, nullptr, s_, h.promise());
+    return co_send(c_, nullptr, wait_.s, h.promise());
   }
   void await_resume() const {
-    if (WEFT_UNLIKELY(!s_.success)) throw_closed_channel();
+    if (WEFT_UNLIKELY(!wait_.s.success)) throw_closed_channel();
   }
 
  private:
   chan_core* c_;
-  sudog s_;
+  co_sudog wait_;
 };
 
 }  // namespace weft::detail
