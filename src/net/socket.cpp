@@ -133,7 +133,7 @@ void socket::set_deadline(direction d, time_point t) noexcept {
       if (t != no_deadline) start_timer_locked(d, when, woken);
     }
   }
-  inject(woken);
+  while (runnable* gp = woken.pop_front()) ready(gp);  // an idle P may take it, though we go on
 }
 
 // As a deadline that passes: `info` first, then who waits.

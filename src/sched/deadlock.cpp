@@ -39,6 +39,7 @@ void check_deadlock() noexcept {
     if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed) + sched.locked_idle) return false;
     if (sched.global.size() != 0 || sched.background.size() != 0 || sched.waiting_ps || sched.given_ps) return false;
     const int n = sched.procs.load(std::memory_order_relaxed);
+    if (sched.idle_p_count.load(std::memory_order_relaxed) != n) return false;  // the monitor has one in its hand
     for (int i = 0; i < n; i++) {
       const p* pp = sched.ps[i].load(std::memory_order_relaxed);
       if (pp->status.load(std::memory_order_relaxed) != p::state::idle || pp->timers.earliest() != timer_heap::never || !pp->queue.empty()) return false;

@@ -15,7 +15,10 @@
 #include "sched/lap.hpp"
 #include "work/netpoll.hpp"
 
+#include <time.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <new>
 
@@ -83,7 +86,13 @@ void start_thread(m* mp) noexcept {
   std::size_t bytes = 0;
   pthread_attr_getstacksize(&attr, &bytes);
   if (bytes < least_thread_stack_bytes) pthread_attr_setstacksize(&attr, least_thread_stack_bytes);
-  const int error = pthread_create(&mp->thread, &attr, &thread_main, mp);
+  int error = pthread_create(&mp->thread, &attr, &thread_main, mp);
+  // The limit may count threads that have just ended.
+  for (int tries = 1; error == EAGAIN && tries <= 20; tries++) {
+    const timespec pause{0, tries * 1'000'000L};
+    ::nanosleep(&pause, nullptr);
+    error = pthread_create(&mp->thread, &attr, &thread_main, mp);
+  }
   pthread_attr_destroy(&attr);
   if (error) no_thread(error);
 }
@@ -91,12 +100,13 @@ void start_thread(m* mp) noexcept {
 namespace {
 
 /// A new thread that starts with pp. One that is locked to a goroutine may have been changed by it (namespaces, affinity, credentials), and a
-/// thread inherits all that from who makes it: then sysmon makes it. Source: Go's template thread.
+/// thread inherits all that from who makes it: then sysmon makes it, as for who lands on a stack that may be nearly full.
+/// Source: Go's template thread.
 void newm(p* pp, bool spinning) noexcept {
   m* mp = make_m();
   mp->next_p = pp;
   mp->spinning = spinning;
-  if (const m* maker = self()->mp; maker && (maker->locked_g || maker->ends)) {
+  if (const m* maker = self()->mp; maker && (maker->locked_g || maker->ends || maker->lands)) {
     {
       lock_guard hold(sched.lock);
       mp->idle_next = sched.new_ms;

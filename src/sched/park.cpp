@@ -80,7 +80,9 @@ void queue(p* pp, g* gp) noexcept {
   leave_runtime(mp);
 }
 [[gnu::noinline]] void land_and_wake(m* mp) noexcept {
+  mp->lands = true;
   wakep();
+  mp->lands = false;
   leave_runtime(mp);
 }
 [[gnu::noinline]] void land_otherwise(commit_fn commit, g* from) noexcept { land(commit, from); }
@@ -121,9 +123,12 @@ void queue(p* pp, g* gp) noexcept {
 }  // namespace
 
 bool yield_commit(g* gp) noexcept {
+  m* mp = self()->mp;
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  queue(self()->mp->pp, gp);
+  mp->lands = true;
+  queue(mp->pp, gp);
   if (somebody_could_come()) wakep();
+  mp->lands = false;
   return true;
 }
 

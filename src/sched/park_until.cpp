@@ -5,6 +5,7 @@
 #include "os/futex.hpp"
 #include "sched/bubble.hpp"
 #include "sched/call_c.hpp"
+#include "sched/lap.hpp"
 
 namespace weft {
 
@@ -55,13 +56,15 @@ void leave(done_core& d, detail::sudog& s) noexcept {
 bool commit_limited(g* gp) noexcept {
   auto* lp = static_cast<limited_park*>(gp->commit_arg);
   const commit_fn commit = lp->commit;
-  const bool timed = lp->limit.deadline != wait_limit::never;
+  const std::int64_t deadline = lp->limit.deadline;
+  const bool timed = deadline != wait_limit::never, polls = (gp->flags & g_bubbled) == 0;
   bool parked = true;
   gp->commit_arg = lp->arg;
+  bool first_of_all = false;
   if (done_core* d = lp->limit.done) {
     lock_word(d->lock);
     if (join_locked(*d, lp->on_done, gp)) {
-      if (timed) timers_of(gp, self()->mp).add(&lp->t);
+      if (timed) first_of_all = timers_of(gp, self()->mp).add(&lp->t);
     } else {
       const bool won = claim(gp);
       WEFT_INVARIANT(won, "park_until: woken before it waits");
@@ -70,10 +73,11 @@ bool commit_limited(g* gp) noexcept {
     }
     unlock_word(d->lock);
   } else if (timed) {
-    timers_of(gp, self()->mp).add(&lp->t);
+    first_of_all = timers_of(gp, self()->mp).add(&lp->t);
   }
   const bool committed = commit(gp);
   WEFT_INVARIANT(committed, "park_until: commit refused");
+  if (first_of_all && polls) wake_poller(deadline, self()->mp->pp ? who_else::nobody : who_else::a_searcher);
   return parked;
 }
 

@@ -18,6 +18,9 @@ void wait_for_taker(m* mp) noexcept {
     {
       lock_guard hold(sched.lock);  // a taker decides under it
       if (!mp->taking.load(std::memory_order_acquire)) break;  // [mo:taking]
+      // That of stop_the_world(), which has all Ps already. With a lock besides this one it must go on, as in a signal's handler: one
+      // who waits for that lock is at rest only when he has had it. It finds no P, and comes to rest in weft or back outside.
+      if (self()->locks > 1) break;
     }
     // All mutators are stopped. [mo:stand_still] acquire: with its number, `taking` of the same stop is seen from here on.
     mp->held_up.store(sched.stand_still.load(std::memory_order_acquire), std::memory_order_release);  // [mo:held_up]

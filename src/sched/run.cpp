@@ -45,7 +45,9 @@ void run_hooks() {
   }
 }
 
-int exit_value = 0;
+// The process's, once main has returned or somebody has called exit(): what that one says stands.
+constexpr std::int64_t is_final = std::int64_t{1} << 32;
+atomic<std::int64_t> exit_value{0};
 
 // What stdio has buffered, unless a thread that does not stop holds a stream.
 void flush_what_is_free() noexcept {
@@ -121,7 +123,7 @@ void after_fork() noexcept {
 void end_at_once() noexcept {
   let_reporter_finish();
   flush_what_is_free();
-  ::_exit(exit_value);
+  ::_exit(static_cast<int>(exit_value.load(std::memory_order_relaxed)));
 }
 
 void bind_thread(m* mp) noexcept {
@@ -147,7 +149,10 @@ void main_ended(m* mp) noexcept {
   mp->main_ended = false;
   if (!try_become_stopper()) {  // somebody else stops the world just now, and may wait for our P
     give_up_p(mp);
-    while (!try_become_stopper()) ::usleep(20);
+    while (!try_become_stopper()) {
+      if (sched.exiting.load(std::memory_order_relaxed)) stopm(mp);  // exit() waits until we sleep, and ends the process
+      ::usleep(20);
+    }
   }
   if (!bring_to_rest(mp)) end_at_once();
   show_leak_checker(mp);
@@ -195,7 +200,8 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   sched.ending.store(false, std::memory_order_relaxed);
   sched.unwinds.store(options.at_exit == at_exit_policy::unwind, std::memory_order_relaxed);  // so is this
   sched.main_exited.store(false, std::memory_order_relaxed);
-  exit_value = 0;
+  exit_value.store(0, std::memory_order_relaxed);
+  sched.exiting.store(false, std::memory_order_relaxed);
   hide_from_leak_checker();
   mp->random = random_source(sched.seed);
   sched.m_count.fetch_add(1, std::memory_order_relaxed);
@@ -226,7 +232,8 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
     auto* m = static_cast<main_closure*>(c);
     run_init_tasks();
     m->call(m->arg);
-    exit_value = *m->value;
+    std::int64_t none = 0;
+    exit_value.compare_exchange_strong(none, *m->value & 0xff, std::memory_order_relaxed);
     run_hooks();
     if (sched.unwinds.load(std::memory_order_relaxed)) unwind_all();
   };
@@ -252,14 +259,16 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
 
 void exit(int status) {
   m* mp = self()->mp;
-  if (!mp) sched.ending.store(true, std::memory_order_relaxed);  // whatever the goroutines wait for, it is no deadlock any more
-  run_hooks();
+  if (!mp) sched.outsiders.fetch_add(1, std::memory_order_relaxed);  // whatever the goroutines wait for, it is no deadlock any more
+  run_hooks();  // which goroutines may have to serve
   refuse_in_forked_child();
+  if (!mp) sched.ending.store(true, std::memory_order_relaxed);
   mp = self()->mp;
   if (sched.running.load(std::memory_order_relaxed) && mp) {
     sched.ending.store(true, std::memory_order_relaxed);
-    exit_value = status;
-    while (!try_become_stopper()) give_way();
+    while (!try_become_stopper()) give_way();  // of several that call exit() one goes on
+    sched.exiting.store(true, std::memory_order_relaxed);
+    exit_value.store(is_final | (status & 0xff), std::memory_order_relaxed);
     mp = self()->mp;  // anew: that may have changed threads
     if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);

@@ -126,6 +126,7 @@ struct alignas(64) m {
   std::uint64_t stacks_seen = 0;   // give_memory_back(): stacks_activity() at the last look,
   std::int64_t stacks_still_at = 0;  // and since when it has stood still
   bool is_main = false;     // the thread that called run()
+  bool lands = false;       // it has arrived on a stack, and finishes for the goroutine that was left
   bool main_ended = false;  // main's goroutine has just ended here
   atomic<std::uint64_t> calls{0};  // blocking calls entered and left: odd, it is in one
   p* old_p = nullptr;              // the P it had before its call
@@ -219,6 +220,7 @@ struct scheduler {
   // run() (sched/run.cpp).
   atomic<bool> running{false};
   atomic<bool> ending{false};          // main's function has returned
+  atomic<bool> exiting{false};         // exit() has stopped the world
   atomic<bool> main_exited{false};     // main's goroutine has ended otherwise: by this_goroutine::exit()
   m* main_m = nullptr;
   atomic<std::int64_t> began_ns{0};    // when the first run() began; 0: not yet

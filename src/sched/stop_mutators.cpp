@@ -3,7 +3,8 @@
 // A thread that gets it outside weft waits in the handler. One that gets it inside lets it pass: it is about to find that there is
 // no P for it, or to be held up at its next entry (`taking`), or to be back in code of the user's, where the next signal meets it.
 // No signal is sent before all that were inside have come out: one in there may want malloc's lock (when a heap of timers grows, say),
-// which who is stopped in code of the user's may have.
+// which who is stopped in code of the user's may have. One with a lock of weft's may still come in afterwards: if it stays there, all
+// are let go, and it begins anew.
 // Who stands still says for which stop: one that is about to go on after the last one does not count for this one.
 #include <weft/stop_the_world.hpp>
 
@@ -17,6 +18,7 @@ namespace weft {
 
 namespace {
 
+constexpr int looks_in_vain = 200;  // of 60 us and more
 constexpr int stop_signal = SIGURG;  // Go's choice: ignored unless asked for, and hardly ever asked for
 
 struct sigaction previous;
@@ -54,6 +56,46 @@ bool stands_still(m* mp, std::uint32_t stop) noexcept {
   return !is_among_users(mp) || mp->held_up.load(std::memory_order_acquire) == stop;  // [mo:held_up]
 }
 
+// False: somebody is in weft and does not come out, perhaps because of one who stands still.
+bool all_stand_still(m* me) noexcept {
+  static std::uint32_t last = 0;  // guarded by being the stopper
+  if (++last == 0) last = 1;
+  const std::uint32_t stop = last;
+  for_each_m([&](m* mp) {
+    if (mp != me) mp->taking.store(true, std::memory_order_release);  // [mo:taking]
+  });
+  sched.stand_still.store(stop, std::memory_order_release);  // [mo:stand_still] after `taking`: who sees it stays until that is false again
+  if (!thieves.no_membarrier) barrier_on_all_threads();  // [mo:taking] who is outside now finds `taking` at its next entry
+  int outside = 0, in_vain = 0;  // looks at which nobody was in weft; looks with somebody there, after a signal
+  for (int rounds = 0;; rounds++) {
+    int moving = 0, inside = 0;
+    for_each_m([&](m* mp) {
+      if (mp == me || stands_still(mp, stop)) return;
+      moving++;
+      inside += mp->in_rt.load(std::memory_order_acquire);  // [mo:in_rt]
+    });
+    if (moving == 0) return true;
+    if (inside == 0 && outside++ % 16 == 0) {  // a signal may take a while on a busy machine: not too many
+      for_each_m([&](m* mp) {
+        // Such a one has a goroutine and nobody to give it to, so the thread lives.
+        if (mp != me && !stands_still(mp, stop)) ::pthread_kill(mp->thread, stop_signal);
+      });
+    }
+    if (inside != 0 && outside != 0 && ++in_vain == looks_in_vain) return false;
+    const timespec pause{0, 10'000};
+    ::nanosleep(&pause, nullptr);
+    if (rounds == 100'000 && inside == 0) error_text() << "weft: stop_the_world: a thread does not take SIGURG; is it blocked there?\n";
+  }
+}
+
+void let_all_go(m* me) noexcept {
+  for_each_m([&](m* mp) {
+    if (mp != me) mp->taking.store(false, std::memory_order_release);  // [mo:taking]
+  });
+  sched.stand_still.store(0, std::memory_order_release);  // [mo:stand_still]
+  os::futex_wake(sched.stand_still, INT32_MAX);
+}
+
 }  // namespace
 
 namespace detail {
@@ -63,40 +105,15 @@ void stop_the_world(void (*f)(void*), void* arg) {
   const stopped_world no_ps;
   m* me = self()->mp;
   install_handler();
-  static std::uint32_t last = 0;  // guarded by being the stopper
-  if (++last == 0) last = 1;
-  const std::uint32_t stop = last;
-  for_each_m([&](m* mp) {
-    if (mp != me) mp->taking.store(true, std::memory_order_release);  // [mo:taking]
-  });
-  sched.stand_still.store(stop, std::memory_order_release);  // [mo:stand_still] after `taking`: who sees it stays until that is false again
-  if (!thieves.no_membarrier) barrier_on_all_threads();  // [mo:taking] who is outside now finds `taking` at its next entry
-  for (int rounds = 0, outside = 0;; rounds++) {
-    int moving = 0, inside = 0;
-    for_each_m([&](m* mp) {
-      if (mp == me || stands_still(mp, stop)) return;
-      moving++;
-      inside += mp->in_rt.load(std::memory_order_acquire);  // [mo:in_rt]
-    });
-    if (moving == 0) break;
-    if (inside == 0 && outside++ % 16 == 0) {  // a signal may take a while on a busy machine: not too many
-      for_each_m([&](m* mp) {
-        // Such a one has a goroutine and nobody to give it to, so the thread lives.
-        if (mp != me && !stands_still(mp, stop)) ::pthread_kill(mp->thread, stop_signal);
-      });
-    }
-    const timespec pause{0, 10'000};
+  while (!all_stand_still(me)) {
+    let_all_go(me);
+    const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
-    if (rounds == 100'000 && inside == 0) error_text() << "weft: stop_the_world: a thread does not take SIGURG; is it blocked there?\n";
   }
   const std::int64_t since = os::now_ns();
   f(arg);
   sched.mutator_stops.add(sched.stop_asked_at, since, os::now_ns());
-  for_each_m([&](m* mp) {
-    if (mp != me) mp->taking.store(false, std::memory_order_release);  // [mo:taking]
-  });
-  sched.stand_still.store(0, std::memory_order_release);  // [mo:stand_still]
-  os::futex_wake(sched.stand_still, INT32_MAX);
+  let_all_go(me);
 }
 
 }  // namespace detail

@@ -17,6 +17,7 @@
 
 #include "os/clock.hpp"
 #include "sched/bubble.hpp"
+#include "sched/lap.hpp"
 #include "sched/park.hpp"
 #include "sched/park_until.hpp"
 #include "sched/retake.hpp"
@@ -368,17 +369,22 @@ bool co_select_begin(co_selection& s, runnable& r) noexcept {
   suspend(r, wait_reason::select);
   const std::int64_t deadline = enqueue_on_all(&r, s.cases, s.n, parts.entries, order, locks, deadline_of(s.limit));
   s.timed = deadline != no_deadline;
+  m* mp = self()->mp;
+  bool first_of_all = false;
   // As in commit_limited(): the timer first, for the woken coroutine must take the locks that we hold.
   if (s.timed) {
     auto* t = ::new (static_cast<void*>(s.deadline.bytes)) heap_timer();
     t->when = deadline;
     t->arg = &r;
     t->fire = &deadline_passed;
-    m* mp = self()->mp;
     const in_runtime inside(mp);
-    timers_here(mp).add(t);
+    first_of_all = timers_here(mp).add(t);
   }
   locks.unlock();
+  if (first_of_all) {
+    const in_runtime inside(mp);
+    wake_poller(deadline, mp->pp ? who_else::nobody : who_else::a_searcher);
+  }
   return true;
 }
 

@@ -53,7 +53,10 @@ class runq {
   [[nodiscard, gnu::always_inline]] runnable* get(slice& s) noexcept {
     runnable* gp;
     if (get_alone(gp, s)) return gp;
-    return get_contested(s);
+    slice contested;  // so that s may stay in a register
+    gp = get_contested(contested);
+    s = contested;
+    return gp;
   }
   /// The same when there is somebody and there are no thieves; else false. Owner only.
   [[nodiscard, gnu::always_inline]] bool get_alone(runnable*& gp, slice& s) noexcept {
@@ -103,11 +106,9 @@ class runq {
     std::uint32_t head = head_.load(std::memory_order_acquire);  // [mo:runq.head]
     const std::uint32_t n = (tail_.load(std::memory_order_relaxed) - head) / 2;
     if (n != capacity / 2) return false;
-    runnable* taken[capacity / 2];
-    for (std::uint32_t i = 0; i < n; i++) taken[i] = ring_[(head + i) % capacity].load(std::memory_order_relaxed);
     // [mo:runq.head]
     if (!head_.compare_exchange_strong(head, head + n, std::memory_order_release, std::memory_order_relaxed)) return false;
-    for (runnable* gp : taken) out.push_back(gp);
+    for (std::uint32_t i = 0; i < n; i++) out.push_back(ring_[(head + i) % capacity].load(std::memory_order_relaxed));  // still there: only we write slots
     return true;
   }
 

@@ -1,6 +1,7 @@
 // exit_test.cpp: the ways in which a program ends.
 // weft-test: emulated=0
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -141,6 +142,52 @@ TEST(exit, from_several_goroutines_at_once_is_one_exit) {
     EXPECT_LT(r.status, 18);
     EXPECT_EQ(r.err, "");
   }
+}
+
+WEFT_CHILD(exits_beside_mains_return) {
+  std::atexit([] { std::printf("atexit"); });
+  return weft::run([] {
+    weft::set_procs(2);
+    std::atomic<bool> begun{false};
+    weft::go([&] {
+      begun = true;
+      weft::exit(3);
+    });
+    while (!begun) weft::this_goroutine::yield();
+    const auto until = steady::now() + std::chrono::microseconds(steady::now().time_since_epoch().count() / 1000 % 300);
+    while (steady::now() < until) {
+    }
+    return 0;
+  });
+}
+// Whichever comes first, the process ends well and at once.
+TEST(exit, beside_the_return_of_main_is_one_exit) {
+  for (int round = 0; round < scale(30, 5); ++round) {
+    const auto r = child("exits_beside_mains_return");
+    EXPECT_TRUE(r.status == 3 || r.status == 0) << r.status;
+    EXPECT_EQ(r.out, "atexit");
+    EXPECT_EQ(r.err, "");
+  }
+}
+
+WEFT_CHILD(thread_exits_with_a_hook_that_asks_a_goroutine) {
+  auto ask = weft::make_chan<int>(), answer = weft::make_chan<int>();
+  weft::at_exit([=] {
+    ask.send(5);
+    std::printf("%d", answer.recv().value());
+  });
+  return weft::run([=] {
+    weft::go([=] { answer.send(ask.recv().value() + 1); });
+    std::thread([] { weft::exit(0); }).detach();
+    for (;;) {  // the only processor: the monitor takes it away
+    }
+  }, {.procs = 1});
+}
+// The monitor does its work until the hooks have run.
+TEST(exit, from_a_thread_has_hooks_that_goroutines_serve) {
+  const auto r = child("thread_exits_with_a_hook_that_asks_a_goroutine");
+  EXPECT_TRUE(ended_with(r, 0));
+  EXPECT_EQ(r.out, "6");
 }
 
 WEFT_CHILD(exit_from_a_run_in_static_destruction) {

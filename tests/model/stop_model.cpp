@@ -195,6 +195,7 @@ void visits_take_turns() {
   MODEL_CHECK(w.of(1)->queue.try_put(stops));
   w.start(0);
   w.start(1);
+  w.start_monitor();  // who yields has it make the thread for an idle P
   settle(second);
   MODEL_CHECK(ran.load(std::memory_order_relaxed) == 2);
   for (const of_p& one : ps.of) MODEL_CHECK(one.visits == 2);

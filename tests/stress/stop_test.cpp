@@ -87,3 +87,13 @@ WEFT_TEST(stop_of_all, finds_threads_within_locks_of_channels) {
     static_cast<void>(c.try_recv());
   });
 }
+
+// The same where they come in with the lock, to park: whoever is held up there would leave those spinning that wait for it.
+WEFT_TEST(stop_of_all, finds_threads_that_park_with_locks_of_channels) {
+  auto c = weft::make_chan<int>();
+  std::atomic<unsigned> turn{0};
+  nobody_moves_while(4, scale(1'000), [&] {
+    if (turn.fetch_add(1, std::memory_order_relaxed) % 2) static_cast<void>(c.send_for(1, 50us));
+    else static_cast<void>(c.recv_for(50us));
+  });
+}

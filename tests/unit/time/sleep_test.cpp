@@ -183,6 +183,31 @@ WEFT_TEST(sleep, ends_though_its_processor_is_busy) {
   done.wait();
 }
 
+// A processor looks at its timers each 61st lap. Where laps are long the monitor tells it to look sooner.
+WEFT_TEST(sleep, ends_though_laps_are_long) {
+  std::atomic<bool> stop{false};
+  weft::wait_group done;
+  for (int i = 0; i < 4 * weft::procs(); ++i) {
+    done.go([&] {
+      while (!stop) {
+        const auto until = steady::now() + 3ms;
+        while (steady::now() < until) {
+        }
+        weft::this_goroutine::yield();
+      }
+    });
+  }
+  auto best = steady::duration::max();
+  for (int i = 0; i < 10; ++i) {
+    const auto begin = steady::now();
+    weft::this_goroutine::sleep_for(5ms);
+    best = std::min(best, steady::now() - begin);
+  }
+  stop = true;
+  done.wait();
+  EXPECT_LT(best, limit(80ms));
+}
+
 WEFT_TEST(sleep, of_random_lengths_by_a_crowd_ends_for_all) {
   const int n = scale_alive(20'000);
   std::atomic<int> woke{0};
