@@ -29,8 +29,8 @@ class error_text {
   void flush() noexcept;
 
  private:
-  sink to_ = nullptr;
-  void* arg_ = nullptr;
+  [[maybe_unused]] sink to_ = nullptr;  // a model has flush() replaced
+  [[maybe_unused]] void* arg_ = nullptr;
   char buffer_[512];
   std::size_t used_ = 0;
 };
