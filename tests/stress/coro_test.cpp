@@ -138,6 +138,37 @@ WEFT_TEST(coro_stress, the_number_of_processors_changes_under_a_tree) {
   weft::set_procs(before);
 }
 
+namespace {
+co::task<> start_children(weft::task_group& group, std::atomic<int>& ran, weft::wait_group& wg) {
+  for (int i = 0; i < 20; i++) {
+    group.go([&] { ran++; });
+    co_await co::yield();
+  }
+  wg.done();
+}
+co::task<> own_a_group(std::atomic<int>& ran) {
+  weft::task_group group;
+  weft::wait_group wg;
+  wg.add(3);
+  for (int i = 0; i < 3; i++) co::go(start_children(group, ran, wg));
+  for (int i = 0; i < 20; i++) {
+    group.go([&] { ran++; });
+    co_await co::yield();
+  }
+  co_await co::wait(wg);
+  group.wait();
+}
+}  // namespace
+
+// A coroutine goes on with another carrier than the one with which it made its group: those that run on that one now own nothing.
+WEFT_TEST(coro_stress, groups_of_coroutines_count_all_children) {
+  for (int round = 0; round < scale(100, 10); round++) {
+    std::atomic<int> ran{0};
+    own_a_group(ran).join();
+    EXPECT_EQ(ran, 80);
+  }
+}
+
 // Coroutines that block take carriers along; those that come to rest beyond the number kept end, and may have chosen somebody already
 // whom only g0 can switch to: that one must not be forgotten.
 WEFT_TEST(carriers, that_end_lose_nobody_whom_they_had_chosen) {
