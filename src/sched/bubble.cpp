@@ -1,6 +1,7 @@
 // sched/bubble.cpp: see bubble.hpp.
 #include "sched/bubble.hpp"
 
+#include <memory>
 #include <string>
 
 #include "sched/lap.hpp"
@@ -63,6 +64,7 @@ void refuse_outsiders(std::uint32_t id, const char* what) noexcept {
 }
 
 bubble* open_bubble(g* root) noexcept {
+  auto spare = std::make_unique<bubble>();  // before the lock, under which nobody may want malloc's
   bubble* b;
   lock_word(list_lock);
   for (b = all_bubbles; b; b = b->next) {
@@ -73,7 +75,7 @@ bubble* open_bubble(g* root) noexcept {
     if (is_free) break;
   }
   if (!b) {
-    b = new bubble;
+    b = spare.release();
     b->total = 1;
     b->next = all_bubbles;
     all_bubbles = b;

@@ -11,8 +11,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cxxabi.h>
+#include <iterator>
+#include <list>
 #include <unistd.h>
-#include <vector>
 
 #include <weft/go.hpp>
 #include <weft/run.hpp>
@@ -27,21 +28,21 @@ namespace weft {
 namespace {
 
 ranked_lock<rank::leaf> hooks_lock;
-std::vector<std::function<void()>>& hooks() {  // leaked on purpose: exit() may run beside static destructors
-  static auto* v = new std::vector<std::function<void()>>();
-  return *v;
+std::list<std::function<void()>>& hooks() {  // leaked on purpose: exit() may run beside static destructors
+  static auto* all = new std::list<std::function<void()>>();
+  return *all;
 }
 
 void run_hooks() {
   for (;;) {
-    std::function<void()> hook;
+    std::list<std::function<void()>> hook;
     {
       lock_guard hold(hooks_lock);
-      if (hooks().empty()) return;
-      hook = std::move(hooks().back());
-      hooks().pop_back();
+      auto& all = hooks();
+      if (all.empty()) return;
+      hook.splice(hook.begin(), all, std::prev(all.end()));
     }
-    hook();
+    hook.front()();
   }
 }
 
@@ -150,8 +151,9 @@ void main_ended(m* mp) noexcept {
   if (!try_become_stopper()) {  // somebody else stops the world just now, and may wait for our P
     give_up_p(mp);
     while (!try_become_stopper()) {
-      if (sched.exiting.load(std::memory_order_relaxed)) stopm(mp);  // exit() waits until we sleep, and ends the process
-      ::usleep(20);
+      if (!sched.exiting.load(std::memory_order_relaxed)) ::usleep(20);
+      else if (mp->pp) stop_here(mp);  // somebody has given us one meanwhile
+      else stopm(mp);                  // exit() waits until we sleep, and ends the process
     }
   }
   if (!bring_to_rest(mp)) end_at_once();
@@ -280,11 +282,11 @@ void exit(int status) {
 }
 
 void at_exit(std::function<void()> hook) {
-  auto& v = hooks();
-  std::vector<std::function<void()>> one;
+  auto& all = hooks();
+  std::list<std::function<void()>> one;
   one.push_back(std::move(hook));
-  lock_guard hold(hooks_lock);
-  v.push_back(std::move(one.front()));
+  lock_guard hold(hooks_lock);  // under which nobody may want malloc's
+  all.splice(all.end(), one);
 }
 
 }  // namespace weft

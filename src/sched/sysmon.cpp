@@ -286,6 +286,7 @@ monitored monitor(std::int64_t now) noexcept {
   make_threads(now);
   look_at_poller(now);
   found.took_a_p = look_at_ps(now, found.look_again_soon);
+  if (found.took_a_p) check_deadlock();  // who went to sleep meanwhile saw a P in our hand
   see_to_idle_ps(now);
   follow_procs(now);
   print_trace(now);

@@ -5,9 +5,12 @@
 #include <weft/condition_variable.hpp>
 
 #include <sched.h>
+#include <time.h>
 
 #include <new>
 
+#include "base/throw.hpp"
+#include "os/clock.hpp"
 #include "sched/lap.hpp"
 #include "sync/waiting.hpp"
 
@@ -17,6 +20,8 @@ namespace {
 
 using detail::wait_end;
 using detail::wait_list;
+
+constexpr std::int64_t patience_ns = 1'000'000'000;
 
 enum class notified : std::uint8_t { no, alone, with_all };
 
@@ -74,7 +79,8 @@ condition_variable::waiting::~waiting() {
 // All who wait have been notified, as C++ asks of who destroys one. Those that had not parked yet have still to look at it, and
 // those whose time was up as well.
 condition_variable::~condition_variable() {
-  for (int looks = 0; looks < 1000; looks += detail::goroutines_run() ? 0 : 1) {  // those that run() has left behind never come
+  const std::int64_t begin = os::now_ns();
+  for (int looks = 0;; looks++) {
     lock_word(core_.lock);
     const bool in_use = core_.list.first != nullptr, is_alone = core_.inside == 0;
     unlock_word(core_.lock);
@@ -82,6 +88,12 @@ condition_variable::~condition_variable() {
     if (in_use || is_alone) return;
     if (current_g()) give_way();
     else ::sched_yield();
+    if (looks < 100) continue;
+    const timespec pause{0, 100'000};
+    ::nanosleep(&pause, nullptr);
+    if (os::now_ns() - begin < patience_ns) continue;
+    if (sched.gate.load(std::memory_order_relaxed) != 0) fatal("sync: condition variable destroyed by who has paused those that waited");
+    if (!detail::goroutines_run()) return;  // they were left behind by run(), and never come
   }
 }
 

@@ -53,7 +53,7 @@ class runq {
   [[nodiscard, gnu::always_inline]] runnable* get(slice& s) noexcept {
     runnable* gp;
     if (get_alone(gp, s)) return gp;
-    slice contested;  // so that s may stay in a register
+    slice contested = slice::fresh;  // so that s may stay in a register
     gp = get_contested(contested);
     s = contested;
     return gp;

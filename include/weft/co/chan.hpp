@@ -48,6 +48,9 @@ class [[nodiscard]] co_receiving {
     return co_recv(c_, in_.address(), wait_.s, h.promise());
   }
   auto await_resume() {
+    if constexpr (is_tick<T>) {
+      if (tick_.has_begun()) tick_.await_resume();
+    }
     if constexpr (std::is_void_v<T>) return wait_.s.success;
     else return wait_.s.success ? std::optional<T>(in_.value()) : std::optional<T>();
   }

@@ -101,6 +101,7 @@ class [[nodiscard]] co_call {
     return co_run(*p_, caller.promise());
   }
   T await_resume() { return p_->take(); }
+  [[nodiscard]] bool has_begun() const noexcept { return p_ != nullptr; }
 
  private:
   co_promise<T>* p_ = nullptr;
