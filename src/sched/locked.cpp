@@ -62,7 +62,7 @@ slice stop_locked_m(m* mp) noexcept {
     lock_guard hold(sched.lock);
     no_longer_displaced(mp);
   } else {
-    slice s;
+    slice s = slice::fresh;
     g* next = next_if_locked(mp->pp, s);
     if (next == mp->locked_g) return s;
     p* pp = releasep(mp);
