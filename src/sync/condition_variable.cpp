@@ -79,7 +79,7 @@ condition_variable::waiting::~waiting() {
 // All who wait have been notified, as C++ asks of who destroys one. Those that had not parked yet have still to look at it, and
 // those whose time was up as well.
 condition_variable::~condition_variable() {
-  const std::int64_t begin = os::now_ns();
+  std::int64_t begin = 0;
   for (int looks = 0;; looks++) {
     lock_word(core_.lock);
     const bool in_use = core_.list.first != nullptr, is_alone = core_.inside == 0;
@@ -89,6 +89,7 @@ condition_variable::~condition_variable() {
     if (current_g()) give_way();
     else ::sched_yield();
     if (looks < 100) continue;
+    if (begin == 0) begin = os::now_ns();
     const timespec pause{0, 100'000};
     ::nanosleep(&pause, nullptr);
     if (os::now_ns() - begin < patience_ns) continue;
