@@ -46,8 +46,6 @@ struct stack_state {
   void* fake_stack = nullptr;
   const void* bottom = nullptr;  // of a thread's own stack: learnt when it is left first
   std::size_t size = 0;
-  const char* root = nullptr;    // what is shown to the leak checker
-  std::size_t root_size = 0;
 #endif
 #if WEFT_TSAN
   void* fiber = nullptr;
@@ -81,24 +79,16 @@ enum class leaving { for_now, for_good };
 #endif
 }
 
-/// The leak checker knows what threads have on their stacks. What lies here is in use, too, until forget_root().
-inline void add_root([[maybe_unused]] stack_state& s, [[maybe_unused]] const void* from, [[maybe_unused]] const void* to) noexcept {
-#if WEFT_ASAN
-  s.root = static_cast<const char*>(from);
-  s.root_size = static_cast<std::size_t>(static_cast<const char*>(to) - s.root);
-  __lsan_register_root_region(s.root, s.root_size);
-#endif
-}
-inline void forget_root([[maybe_unused]] stack_state& s) noexcept {
-#if WEFT_ASAN
-  if (s.root) __lsan_unregister_root_region(s.root, s.root_size);
-  s.root = nullptr;
-#endif
-}
-/// The same for good.
+/// The leak checker knows what threads have on their stacks. What lies here is in use, too. (It reads the list of the process's mappings
+/// anew for each such region: there must be few.)
 inline void add_root([[maybe_unused]] const void* at, [[maybe_unused]] std::size_t size) noexcept {
 #if WEFT_ASAN
   __lsan_register_root_region(at, size);
+#endif
+}
+inline void forget_root([[maybe_unused]] const void* at, [[maybe_unused]] std::size_t size) noexcept {
+#if WEFT_ASAN
+  __lsan_unregister_root_region(at, size);
 #endif
 }
 

@@ -3,6 +3,7 @@
 
   soak.py build/dev --seconds 600 [--jobs 2] [--first-seed 1] [--label stress --label unit] [--filter REGEX]
   soak.py build/dev --seeds 100 --label stress    a hundred chaos seeds for every test, spread over its numbers of procs
+  soak.py build/dev --rounds 100 --short 0.5      a hundred rounds of the tests that take less than half a second
 
 The tests, their environments and their time limits are those that CTest knows. Every run is a fresh process. A failure is printed
 with its output and the command that repeats it, and the soak goes on; it ends with 1 if anything failed.
@@ -47,6 +48,7 @@ class soak:
         self.deadline = deadline
         self.lock = threading.Lock()
         self.runs = 0
+        self.longest = {}  # by test: the seconds that it took at most
         self.failures = {}
 
     def one(self, test, seed, chaos):
@@ -57,6 +59,7 @@ class soak:
         if chaos:
             extra["WEFT_DEBUG"] = f"chaos={seed}"
         env = {**os.environ, **test.env, **extra}
+        start = time.monotonic()
         try:
             done = subprocess.run(test.command, env=env, cwd=test.cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, timeout=test.timeout, check=False)
@@ -65,6 +68,7 @@ class soak:
             code, output = f"a time limit of {test.timeout:.0f} s", late.stdout or b""
         with self.lock:
             self.runs += 1
+            self.longest[test.name] = max(self.longest.get(test.name, 0), time.monotonic() - start)
             if code not in (0, 77):
                 self.report(test, seed, chaos, code, output.decode(errors="replace"), extra)
 
@@ -99,10 +103,12 @@ def seeds_spread_over_procs(tests, first, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--seconds", type=float, default=0, help="600; with --seeds: no limit")
+    parser.add_argument("--seconds", type=float, default=0, help="600; with --seeds or --rounds: no limit")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=0, help="end after so many; 0: only time ends it")
+    parser.add_argument("--rounds", type=int, default=0, help="end after so many; alone no limit of time")
+    parser.add_argument("--short", type=float, default=0, metavar="SECONDS",
+                        help="after the first round only the tests that took less in it")
     parser.add_argument("--seeds", type=int, default=0, help="one round of so many seeds for each test, with chaos only")
     parser.add_argument("--label", action="append")
     parser.add_argument("--filter", default="")
@@ -114,6 +120,7 @@ def main():
         sys.exit("soak: no tests here")
     if arguments.seeds:
         arguments.rounds = 1
+    if arguments.rounds:
         arguments.seconds = arguments.seconds or 1e9
     state = soak(start + (arguments.seconds or 600))
     seed, rounds, said = arguments.first_seed, 0, start
@@ -134,6 +141,9 @@ def main():
             one(item)
         rounds += time.monotonic() < state.deadline
         seed += arguments.seeds or 1
+        if arguments.short and rounds == 1:
+            tests = [t for t in tests if state.longest.get(t.name, 0) < arguments.short]
+            print(f"soak: {len(tests)} tests take less than {arguments.short} s", flush=True)
 
     seconds = time.monotonic() - start
     if state.failures:

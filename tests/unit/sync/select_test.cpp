@@ -641,16 +641,21 @@ WEFT_TEST(select, outlives_the_handles_of_its_channels) {
 WEFT_TEST(select, works_on_threads_that_weft_did_not_make) {
   const int n = scale(2'000, 100);
   auto a = weft::make_chan<int>(), b = weft::make_chan<int>(), back = weft::make_chan<int>();
+  auto go_on = weft::make_chan<void>();
   plain_thread t([=] {
     EXPECT_EQ(weft::select(on_recv(a), on_recv(b), on_timeout(2ms)), 2);
     EXPECT_EQ(weft::select(on_recv(a), on_recv(b), on_default()), 2);
+    go_on.close();
     int sum = 0;
     for (int i = 0; i < 2 * n; ++i) weft::select(on_recv(a, [&](auto v) { sum += *v; }), on_recv(b, [&](auto v) { sum -= *v; }));
     EXPECT_EQ(weft::select(on_send(back, sum), on_recv(weft::chan<int>())), 0);
   });
   auto senders = started([=] {
-    self::sleep_for(10ms);
-    for (int i = 0; i < n; ++i) a.send(i + 1), b.send(i);
+    static_cast<void>(go_on.recv());
+    for (int i = 0; i < n; ++i) {
+      if (i < 2) self::sleep_for(5ms);  // the thread waits by then, mostly
+      a.send(i + 1), b.send(i);
+    }
   });
   EXPECT_EQ(back.recv(), n);
   EXPECT_TRUE(ends(senders));
