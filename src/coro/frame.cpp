@@ -16,7 +16,7 @@ namespace {
 
 /// The calling thread inside weft, where its P, if it has one, stays with it.
 struct here {
-  m* mp = self()->mp;
+  m* mp = this_m();
   in_runtime inside{mp};
   p* pp = __builtin_expect(mp != nullptr, 1) ? +mp->pp : nullptr;
 };

@@ -30,7 +30,7 @@ class semaphore_wait {
 }  // namespace
 
 bool co_yield_now(runnable& r) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   p* pp = mp->pp;
   if (pp && pp->queue.empty() && pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && sched.global.size() == 0) {
@@ -57,7 +57,7 @@ bool co_sleep(timer_room& room, std::int64_t ns, runnable& r) noexcept {
   t->fire = [](heap_timer* timer, due_list& due) noexcept { due.push_back(static_cast<runnable*>(timer->arg)); };
   suspend(r, wait_reason::sleep);
   // Once it is queued, it may fire, and the frame be gone.
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   if (timers_here(mp).add(t, timer_heap::removal::never)) wake_poller(when, mp->pp ? who_else::nobody : who_else::a_searcher);
   return true;

@@ -145,7 +145,7 @@ void socket::forget_cancel(direction d) noexcept { pd_->info.fetch_and(~cancelle
 
 // For a deadline that is set and has no timer. When it is past, it takes effect at once.
 void socket::start_timer_locked(direction d, std::int64_t when, g_list& woken) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   const bool has_p = mp && mp->pp;
   p* pp = has_p ? +mp->pp : sched.ps[0].load(std::memory_order_acquire);  // [mo:procs]

@@ -120,7 +120,7 @@ bool lock_in_time() noexcept {
 g* this_threads_g() noexcept { return &here().gp; }
 
 [[gnu::noinline]] g* attached_g() noexcept {
-  if (self()->mp || !attached_here) return nullptr;
+  if (this_m() || !attached_here) return nullptr;
   return &attached_here->gp;
 }
 
@@ -147,7 +147,7 @@ attachment_rests::~attachment_rests() {
 namespace detail {
 
 std::uint64_t attach_thread(const attach_options& options) noexcept {
-  if (self()->mp) return 0;  // a goroutine, or in call_c
+  if (this_m()) return 0;  // a goroutine, or in call_c
   refuse_in_forked_child();
   foreign_thread& t = here();
   if (t.ended) return 0;
@@ -164,7 +164,7 @@ std::uint64_t attach_thread(const attach_options& options) noexcept {
 
 void detach_thread(std::uint64_t id) noexcept {
   if (forked_child.load(std::memory_order_relaxed)) return;  // it is about to end
-  if (!self()->mp) {
+  if (!this_m()) {
     foreign_thread& t = here();
     if (t.depth != 0 && t.gp.id == id) return --t.depth == 0 ? detach(t) : void();
   }

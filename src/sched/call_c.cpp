@@ -52,8 +52,8 @@ WEFT_UNSANITIZED [[gnu::noinline]] void there_and_back(visit& v) {
 }  // namespace
 
 void refuse_in_call_c(wait_reason why) noexcept {
-  if (__builtin_expect(self()->mp == nullptr, 1)) return;
-  const bool hook = self()->mp->on_g0 == guest::hook;
+  if (__builtin_expect(this_m() == nullptr, 1)) return;
+  const bool hook = this_m()->on_g0 == guest::hook;
   begin_report();
   error_text() << "weft: " << to_string(why) << " in " << (hook ? "a switch hook" : "call_c") << ": what runs on the scheduler's stack may not wait for goroutines\n";
   fatal(hook ? "schedule: in a switch hook" : "schedule: in call_c");
@@ -67,7 +67,7 @@ void call_on_g0(void (*f)(void*), void* arg) {
 }
 
 void call_on_g0(void (*f)(void*), void* arg, guest whose) {
-  m* mp = self()->mp;
+  m* mp = this_m();
   g* gp = mp ? mp->curg : nullptr;
   if (!gp) return f(arg);  // there already, or on a thread of its own
   visit v{mp, gp, f, arg};

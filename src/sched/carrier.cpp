@@ -17,7 +17,7 @@ constexpr std::uint32_t resting_carriers = 8;  // that a P keeps: each has a pag
 
 // The carrier is off its stack: whoever finds a coroutine on this P may use it.
 bool commit_rest(g* gp) noexcept {
-  p* pp = self()->mp->pp;
+  p* pp = this_m()->pp;
   gp->link = pp->carriers;
   pp->carriers = gp;
   pp->carrier_count++;

@@ -71,7 +71,7 @@ bool on_stack_of(const g* gp, const ucontext_t& c) noexcept {
   }
   if (!whole) out << "\t[the stack cannot be read]\n";
   if (level >= others_from) {
-    static_cast<void>(stop_for_a_look(self()->mp, 50'000'000));
+    static_cast<void>(stop_for_a_look(this_m(), 50'000'000));
     print_others(out, gp, frames_asked_for());
   }
   out.flush();
@@ -87,7 +87,7 @@ void on_fault(int number, siginfo_t* info, void* context) {
   if (attempting && info->si_code > 0) ::siglongjmp(*attempting, 1);
   const fault_signal* f = faults;
   while (f->number != number) f++;
-  const m* mp = self()->mp;
+  const m* mp = this_m();
   const g* gp = mp ? mp->curg : nullptr;
   if (gp && !on_stack_of(gp, *static_cast<ucontext_t*>(context))) gp = nullptr;
   const auto* at = static_cast<const char*>(info->si_addr);

@@ -85,7 +85,7 @@ void run_safe_point(p* pp) noexcept {
 
 bool for_each_p(void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept {
   if (!become_stopper()) return false;
-  m* mp = self()->mp;
+  m* mp = this_m();
   {
     const in_runtime inside(mp);
     sched.safe_points_done.clear();

@@ -13,7 +13,7 @@ namespace {
 
 // On the next stack: nobody uses gp's any more.
 bool commit_dead(g* gp) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   count_ended(mp->pp);
   if (__builtin_expect((gp->flags & (g_locked | g_bubbled | g_main | g_pauser)) != 0, 0)) {
     if (gp->flags & g_pauser) fatal("paused_goroutines: the goroutine that paused the others has ended");
@@ -50,7 +50,7 @@ extern "C" {
 [[gnu::visibility("hidden")]] next_context weft_goexit1(g* gp);
 
 WEFT_HANDLES_FORCED_UNWIND g* weft_goroutine_main(commit_fn commit, g* from) {
-  m* mp = self()->mp;
+  m* mp = this_m();
   g* gp = mp->curg;
   sanitizers::arrive(gp->sanitizer, from ? nullptr : &mp->g0_sanitizer);
   gp->flags &= static_cast<std::uint16_t>(~g_fresh);
@@ -71,7 +71,7 @@ WEFT_HANDLES_FORCED_UNWIND g* weft_goroutine_main(commit_fn commit, g* from) {
 }
 
 WEFT_UNSANITIZED next_context weft_goexit1(g* gp) {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const next_context next = choose_next(mp, gp);
   tell_sanitizers(mp, gp, mp->curg, sanitizers::leaving::for_good);
   return next;

@@ -61,7 +61,7 @@ void* thread_main(void* arg) {
   acquirep(mp, mp->next_p);
   mp->next_p = nullptr;
   schedule(mp);
-  self()->mp = nullptr;
+  set_this_m(nullptr);
   drop_signal_stack(mp);
   lock_guard hold(sched.lock);
   mp->idle_next = sched.free_ms;
@@ -106,7 +106,7 @@ void newm(p* pp, bool spinning) noexcept {
   m* mp = make_m();
   mp->next_p = pp;
   mp->spinning = spinning;
-  if (const m* maker = self()->mp; maker && (maker->locked_g || maker->ends || maker->lands)) {
+  if (const m* maker = this_m(); maker && (maker->locked_g || maker->ends || maker->lands)) {
     {
       lock_guard hold(sched.lock);
       mp->idle_next = sched.new_ms;
@@ -297,7 +297,7 @@ void wake_poller(std::int64_t when, who_else otherwise) noexcept {
 }
 
 void add_timer(heap_timer* t) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   const bool own = mp && mp->pp;
   if (bubble* b = bubble_here()) return static_cast<void>(b->timers.add(t));

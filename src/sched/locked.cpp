@@ -112,7 +112,7 @@ namespace this_goroutine {
 void lock_thread() {
   g* gp = current_g();
   if (!gp || gp->locks_of_thread++ != 0) return;
-  m* mp = self()->mp;
+  m* mp = this_m();
   mp->parked.clear();
   mp->locked_g = gp;
   gp->mp = mp;
@@ -123,7 +123,7 @@ void unlock_thread() {
   g* gp = current_g();
   if (!gp || gp->locks_of_thread == 0 || --gp->locks_of_thread != 0) return;
   gp->flags &= static_cast<std::uint16_t>(~g_locked);
-  self()->mp->locked_g = nullptr;
+  this_m()->locked_g = nullptr;
 }
 
 }  // namespace this_goroutine

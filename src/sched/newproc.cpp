@@ -245,7 +245,7 @@ void count_ended(p* pp) noexcept {
 
 g* go_prepare(g* gp, void (*run)(void*)) noexcept {
   gp->entry = run;
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   gp->id = new_id(mp ? +mp->pp : nullptr);
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
@@ -253,7 +253,7 @@ g* go_prepare(g* gp, void (*run)(void*)) noexcept {
 }
 
 void start(runnable* r) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   bool slice_is_up = false;
   {
     const in_runtime inside(mp);
@@ -271,13 +271,13 @@ void start(runnable* r) noexcept {
 }
 
 std::uint64_t fresh_id() noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   return new_id(mp ? +mp->pp : nullptr);
 }
 
 void start_goroutine(void (*run)(void*), void* arg) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   const detail::new_goroutine made = detail::go_begin(sizeof arg, alignof(void*), nullptr);
   *static_cast<void**>(made.closure) = arg;
@@ -296,7 +296,7 @@ void start_goroutine(void (*run)(void*), void* arg) noexcept {
 namespace detail {
 
 new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, const go_options* options) {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   p* pp = mp ? +mp->pp : nullptr;
   g* gp = take_free(pp);
@@ -340,7 +340,7 @@ new_goroutine go_begin(std::size_t closure_size, std::size_t closure_align, cons
 void go_commit(g* gp, void (*run)(void*)) noexcept { start(go_prepare(gp, run)); }
 
 void go_abandon(g* gp) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   if (gp->flags & g_bubbled) leave_bubble(gp);
   free_g(mp ? +mp->pp : nullptr, gp);

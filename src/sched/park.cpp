@@ -123,7 +123,7 @@ void queue(p* pp, g* gp) noexcept {
 }  // namespace
 
 bool yield_commit(g* gp) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   mp->lands = true;
   queue(mp->pp, gp);
@@ -156,7 +156,7 @@ context_switch yield_begin() {
 // land(), for code that users compile.
 void landed(commit_fn commit, g* from) noexcept {
   if (__builtin_expect(commit != &yield_commit, 0)) return land_otherwise(commit, from);
-  m* mp = self()->mp;
+  m* mp = this_m();
   from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
   if (!queue_plainly(mp->pp, from)) return land_and_queue(mp, from);
   if (somebody_could_come()) return land_and_wake(mp);
@@ -166,7 +166,7 @@ void landed(commit_fn commit, g* from) noexcept {
 }  // namespace detail
 
 void give_way() noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (!mp || !mp->curg) {
     ::sched_yield();
     return;
@@ -182,7 +182,7 @@ void give_way_as_asked() noexcept {
 }
 
 void poll() {
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (!mp || !mp->curg) return;
   const p* pp = mp->pp;  // outside the runtime it may be another's by now, which does no harm
   if (!pp || pp->attention.load(std::memory_order_relaxed) != 0) this_goroutine::yield();

@@ -21,7 +21,7 @@ namespace weft {
   if (commit != nullptr) {
     if (__builtin_expect(!commit(from), 0)) {  // called off: it goes on next
       from->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-      put_next(self()->mp->pp, from);
+      put_next(this_m()->pp, from);
     }
     thread_state* t = self();
     WEFT_INVARIANT(t->locks == 0, "schedule: holding locks", t->locks);
@@ -108,14 +108,14 @@ inline void choose(m* mp, runnable* r, slice s) noexcept {
   tell_sanitizers(mp, gp, next);
   g* from = gp;
   arch::gogo(&gp->sp, load, commit, from);
-  sanitizers::arrive(gp->sanitizer, from ? nullptr : &self()->mp->g0_sanitizer);
+  sanitizers::arrive(gp->sanitizer, from ? nullptr : &this_m()->g0_sanitizer);
   land(commit, from);
 }
 
 /// Stops the calling goroutine until exactly one ready(). `commit` gets the goroutine; `arg` lies in its commit_arg.
 /// Runs on: a goroutine's stack. Switches: yes. Allocates: no. Locks held: at most those that commit releases.
 [[gnu::always_inline]] inline void park(commit_fn commit, void* arg, wait_reason why) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   enter_runtime(mp);
   g* gp = mp->curg;
   p* pp = mp->pp;

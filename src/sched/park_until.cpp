@@ -64,7 +64,7 @@ bool commit_limited(g* gp) noexcept {
   if (done_core* d = lp->limit.done) {
     lock_word(d->lock);
     if (join_locked(*d, lp->on_done, gp)) {
-      if (timed) first_of_all = timers_of(gp, self()->mp).add(&lp->t);
+      if (timed) first_of_all = timers_of(gp, this_m()).add(&lp->t);
     } else {
       const bool won = claim(gp);
       WEFT_INVARIANT(won, "park_until: woken before it waits");
@@ -73,11 +73,11 @@ bool commit_limited(g* gp) noexcept {
     }
     unlock_word(d->lock);
   } else if (timed) {
-    first_of_all = timers_of(gp, self()->mp).add(&lp->t);
+    first_of_all = timers_of(gp, this_m()).add(&lp->t);
   }
   const bool committed = commit(gp);
   WEFT_INVARIANT(committed, "park_until: commit refused");
-  if (first_of_all && polls) wake_poller(deadline, self()->mp->pp ? who_else::nobody : who_else::a_searcher);
+  if (first_of_all && polls) wake_poller(deadline, this_m()->pp ? who_else::nobody : who_else::a_searcher);
   return parked;
 }
 

@@ -35,7 +35,7 @@ bool try_pause(g* gp, bool& active) noexcept {
   gp->flags |= g_pauser;
   sched.pauses = 1;
   sched.gate.store(g_pauser, std::memory_order_relaxed);
-  const m* mp = self()->mp;
+  const m* mp = this_m();
   mp->pp->attention.fetch_or(attention_always, std::memory_order_relaxed);
   call_in_locked(mp);
   return true;
@@ -69,7 +69,7 @@ paused_goroutines::~paused_goroutines() {
   g* gp = current_g();
   if (!gp || !(gp->flags & g_pauser)) fatal("paused_goroutines: destroyed by another goroutine");
   if (--sched.pauses > 0) return;
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   {
     lock_guard hold(sched.lock);
@@ -80,7 +80,7 @@ paused_goroutines::~paused_goroutines() {
 }
 
 int paused_goroutines::still_running() const noexcept {
-  m* me = self()->mp;
+  m* me = this_m();
   const in_runtime inside(me);
   lock_guard hold(sched.lock);
   return call_in_locked(me);

@@ -55,7 +55,7 @@ void change_to_default(bool by_hand) {
   lock_guard hold(sched.lock);
   if (by_hand) following.store(true, std::memory_order_relaxed);
   else if (!following.load(std::memory_order_relaxed)) return;
-  if (n != sched.procs.load(std::memory_order_relaxed)) resize_procs_locked(self()->mp, n);
+  if (n != sched.procs.load(std::memory_order_relaxed)) resize_procs_locked(this_m(), n);
 }
 
 }  // namespace
@@ -118,7 +118,7 @@ int set_procs(int n) {
   stopped_world stopped;
   lock_guard hold(sched.lock);
   const int old = sched.procs.load(std::memory_order_relaxed);
-  if (n != old) resize_procs_locked(self()->mp, n);
+  if (n != old) resize_procs_locked(this_m(), n);
   return old;
 }
 

@@ -39,7 +39,7 @@ void put_global(runnable* gp) noexcept {
 void put_next(p* pp, runnable* gp) noexcept {
   if (!may_be_next(pp, gp)) {
     if (!pp || (gp->flags & g_background) != 0) return put_global(gp);
-    const std::uint32_t choice = self()->mp->random.below(8);
+    const std::uint32_t choice = this_m()->random.below(8);
     if (choice < 4) return put_back(pp, gp);  // not next
     if (choice == 4) {                        // and perhaps on another P
       lock_guard hold(sched.lock);
@@ -83,7 +83,7 @@ namespace {
   }
   readied_in_bubble(static_cast<g*>(gp));
   make_runnable(gp);
-  m* mp = self()->mp;
+  m* mp = this_m();
   queue_somehow(mp, gp, mp && !mp->in_rt.load(std::memory_order_relaxed));
 }
 
@@ -92,7 +92,7 @@ namespace {
 void ready(runnable* gp) noexcept {
   if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) != 0, 0)) return ready_otherwise(gp);
   make_runnable(gp);
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (__builtin_expect(!mp, 0)) return queue_somehow(nullptr, gp, false);
   const bool outside = !mp->in_rt.load(std::memory_order_relaxed);
   if (outside && !try_enter_runtime(mp)) return queue_somehow(mp, gp, outside);
@@ -117,7 +117,7 @@ void inject(g_list& list) noexcept {
     if (__builtin_expect((gp->flags & g_background) != 0, 0)) put_global(gp);
     else now_runnable.push_back(gp);
   }
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   p* pp = mp ? +mp->pp : nullptr;
   const bool behind_others = pp && !pp->queue.empty();

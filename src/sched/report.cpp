@@ -53,13 +53,13 @@ void print_text(void* arg) {
 // Runs on the stack of the throw.
 [[noreturn]] void on_terminate() {
   abandon_attempt();  // by a what() that may not throw and does
-  m* mp = self()->mp;
+  m* mp = this_m();
   g* gp = current_g();
   if (!gp && previous_handler) previous_handler();
   explain_terminate();
   begin_report();
   // Nobody runs on this thread any more: what() may take a mutex or yield, and then waits as on a thread that is not weft's.
-  self()->mp = nullptr;
+  set_this_m(nullptr);
   error_text out;
   // The stack of caught exceptions, newest first: what was being handled, and on top what nobody caught.
   constexpr int most = 8;
@@ -104,7 +104,7 @@ void dump_goroutines(error_text& out) noexcept {
     out << "\n";
     print_whatever_happens(out, portrait(gp, 0), t, frames_asked_for());
   }
-  static_cast<void>(stop_for_a_look(self()->mp, look_ns));
+  static_cast<void>(stop_for_a_look(this_m(), look_ns));
   print_others(out, gp, frames_asked_for());
 }
 

@@ -146,7 +146,7 @@ unsigned long standard_slack_ns;
 // In a forked child: whoever goes on with weft here is to be told so, and not to hang.
 void after_fork() noexcept {
   forked_child.store(true, std::memory_order_relaxed);
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (p* pp = mp ? +mp->pp : nullptr) pp->attention.fetch_or(attention_forked, std::memory_order_relaxed);
 }
 
@@ -159,7 +159,7 @@ void end_at_once() noexcept {
 }
 
 void bind_thread(m* mp) noexcept {
-  self()->mp = mp;
+  set_this_m(mp);
   mp->own = self();
   mp->thread = pthread_self();
   learn_thread_locals(mp);
@@ -282,7 +282,7 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
   *mp->eh = threads_own;
 
   drop_signal_stack(mp);
-  self()->mp = nullptr;
+  set_this_m(nullptr);
   sched.m_count.fetch_sub(1, std::memory_order_relaxed);
   sched.running.store(false, std::memory_order_release);  // [mo:run]
   return *value;
@@ -291,22 +291,22 @@ int run_main(void (*call)(void*), void* arg, int* value, const run_options& opti
 }  // namespace detail
 
 void exit(int status) {
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (!mp) sched.outsiders.fetch_add(1, std::memory_order_relaxed);  // whatever the goroutines wait for, it is no deadlock any more
   run_hooks();  // which goroutines may have to serve
   refuse_in_forked_child();
   if (!mp) sched.ending.store(true, std::memory_order_relaxed);
-  mp = self()->mp;
+  mp = this_m();
   if (sched.running.load(std::memory_order_relaxed) && mp) {
     sched.ending.store(true, std::memory_order_relaxed);
     while (!try_become_stopper()) give_way();  // of several that call exit() one goes on
     sched.exiting.store(true, std::memory_order_relaxed);
     exit_value.store(is_final | (status & 0xff), std::memory_order_relaxed);
-    mp = self()->mp;  // anew: that may have changed threads
+    mp = this_m();  // anew: that may have changed threads
     if (!bring_to_rest(mp)) end_at_once();
     show_leak_checker(mp);
     if (mp->pp) static_cast<void>(releasep(mp));
-    self()->mp = nullptr;  // static destructors run on a foreign thread from here on
+    set_this_m(nullptr);  // static destructors run on a foreign thread from here on
   }
   let_reporter_finish();
   std::exit(status);

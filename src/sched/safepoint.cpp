@@ -49,7 +49,7 @@ bool may_act(const thread_state* t, const m* mp) noexcept {
   }
   const int error = *mp->err;
   give_way();  // begins no unwind: where the point stands, there may be no way out for an exception
-  *self()->mp->err = error;
+  *this_m()->err = error;
 }
 
 [[gnu::always_inline]] inline bool is_wanted() noexcept { return __builtin_expect(__atomic_load_n(&self()->wanted, __ATOMIC_RELAXED) != 0, 0); }

@@ -261,7 +261,7 @@ g* current_or_thread() noexcept;
 
 /// The running goroutine, or null: on a foreign thread, or in the scheduler.
 [[gnu::always_inline]] inline g* current_g() noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   return mp ? mp->curg : nullptr;
 }
 

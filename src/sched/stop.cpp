@@ -145,7 +145,7 @@ void no_longer_stopper() noexcept { stopper.store(false, std::memory_order_relea
 
 void begin_stop() noexcept {
   for (;;) {
-    m* mp = self()->mp;
+    m* mp = this_m();
     {
       const in_runtime inside(mp);
       if (!mp || !mp->curg || mp->pp) {  // with a P, which nobody takes while the world is being stopped
@@ -178,7 +178,7 @@ bool stop_for_a_look(m* mp, std::int64_t limit_ns, meanwhile how) noexcept {
     if (os::now_ns() >= until) return false;
     if (how == meanwhile::yields && mp && mp->curg) {  // whoever stops the world may wait for us
       give_way();
-      mp = self()->mp;
+      mp = this_m();
     } else {
       pause();
     }
@@ -246,7 +246,7 @@ void resize_procs_locked(m* mp, int n) noexcept {
 }
 
 void start_the_world() noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (sched.stop_since != 0) sched.stops.add(sched.stop_asked_at, sched.stop_since, os::now_ns());
   sched.stop_since = 0;
   p* with_work = nullptr;

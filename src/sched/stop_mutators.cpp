@@ -24,7 +24,7 @@ constexpr int stop_signal = SIGURG;  // Go's choice: ignored unless asked for, a
 struct sigaction previous;
 
 void on_stop(int number, siginfo_t* info, void* context) {
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (!mp || sched.stand_still.load(std::memory_order_acquire) == 0) {  // [mo:stand_still]
     if (previous.sa_flags & SA_SIGINFO) previous.sa_sigaction(number, info, context);
     else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) previous.sa_handler(number);
@@ -103,7 +103,7 @@ namespace detail {
 void stop_the_world(void (*f)(void*), void* arg) {
   if (!current_g()) fatal("stop_the_world: not called by a goroutine");
   const stopped_world no_ps;
-  m* me = self()->mp;
+  m* me = this_m();
   install_handler();
   while (!all_stand_still(me)) {
     let_all_go(me);

@@ -60,7 +60,7 @@ namespace {
 }  // namespace
 
 void leave_call() noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   g* gp = mp->curg;
   if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
   const int error = *mp->err;  // by the pointer that mp has: never by name, whose address a compiler may remember over a switch
@@ -71,7 +71,7 @@ void leave_call() noexcept {
     leave_runtime(mp);
   } else {
     come_back_without_p(mp, gp);
-    mp = self()->mp;
+    mp = this_m();
   }
   *mp->err = error;
 }

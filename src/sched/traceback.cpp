@@ -128,7 +128,7 @@ struct collection {
 
 void read_all(collection& c) {
   struct look {
-    bool stopped = sched.running.load(std::memory_order_relaxed) && stop_for_a_look(self()->mp, look_ns, meanwhile::yields);
+    bool stopped = sched.running.load(std::memory_order_relaxed) && stop_for_a_look(this_m(), look_ns, meanwhile::yields);
     ~look() {
       if (!stopped) return;
       start_the_world();

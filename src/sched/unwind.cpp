@@ -68,7 +68,7 @@ void unwind() {
   _Unwind_Exception* e = make_request();
   e->exception_cleanup = &on_drop;
   gp->flags |= g_unwinding;
-  self()->mp->eh->uncaught++;  // as for any exception that is under way
+  this_m()->eh->uncaught++;  // as for any exception that is under way
   sanitizers::about_to_unwind();
   _Unwind_ForcedUnwind(e, &at_frame, nullptr);
   fatal("this_goroutine::exit: the unwinder failed");
@@ -116,7 +116,7 @@ namespace this_goroutine {
 
 void exit() {
   if (!current_g()) {
-    if (self()->mp) fatal("this_goroutine::exit: in call_c");
+    if (this_m()) fatal("this_goroutine::exit: in call_c");
     ::pthread_exit(nullptr);
   }
   unwind();

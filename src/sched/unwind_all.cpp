@@ -62,8 +62,8 @@ class unwinder {
     p* pp;
     {
       lock_guard hold(sched.lock);
-      resize_procs_locked(self()->mp, 1);
-      pp = self()->mp->pp;
+      resize_procs_locked(this_m(), 1);
+      pp = this_m()->pp;
       pp->attention.fetch_or(attention_always, std::memory_order_relaxed);  // and find_runnable() keeps it
       while (runnable* r = sched.held.pop_front()) keep(r);
       g_list global = sched.global.get(sched.global.size());
@@ -175,7 +175,7 @@ void unwind_all() {
     if (enough) {
       name_those_left(all);
       lock_guard hold(sched.lock);
-      resize_procs_locked(self()->mp, procs);
+      resize_procs_locked(this_m(), procs);
     }
     go_on();
     if (enough) break;

@@ -58,7 +58,7 @@ void fire_due(weft::bubble* b) {
     while (runnable* gp = due.pop_front()) all.push_back({gp, {}});
   }
   for (std::size_t n = all.size(); n > 0; n--) {
-    std::swap(all[n - 1], all[self()->mp->random.below(static_cast<std::uint32_t>(n))]);
+    std::swap(all[n - 1], all[this_m()->random.below(static_cast<std::uint32_t>(n))]);
     const one& next = all[n - 1];
     if (next.gp) ready(next.gp);
     else start_goroutine(next.f.run, next.f.arg);

@@ -50,7 +50,7 @@ struct chan_hold {
 // The lock is held: waits on `list` with the element at `element`; the lock is released once this stack is left.
 [[gnu::always_inline]] inline chan_status wait_on(chan_core* c, wait_list& list, void* element, wait_reason why, const wait_limit& limit) {
   sudog s;
-  m* mp = self()->mp;
+  m* mp = this_m();
   g* gp = __builtin_expect(mp && mp->curg, 1) ? mp->curg : current_or_thread();
   s.gp = gp;
   s.element = element;

@@ -25,7 +25,7 @@ constexpr int spins = model_build ? 1 : 4;  // one, so that a model comes to the
 bool worth_spinning(int round) noexcept {
   static const bool several = std::thread::hardware_concurrency() > 1;
   if (round >= spins || !several) return false;
-  m* mp = self()->mp;
+  m* mp = this_m();
   const p* pp = mp ? +mp->pp : nullptr;  // read once: it may be taken away
   if (!pp) return true;
   return sched.procs.load(std::memory_order_relaxed) > sched.idle_p_count.load(std::memory_order_relaxed) + 1 && pp->queue.empty();

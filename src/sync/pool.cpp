@@ -180,7 +180,7 @@ pool_core::~pool_core() {
 }
 
 pool_core::local& pool_core::mine() const noexcept {
-  const m* mp = self()->mp;
+  const m* mp = this_m();
   const p* pp = mp ? +mp->pp : nullptr;  // read once: it may be taken away
   return locals_[pp ? static_cast<std::size_t>(pp->id) & (locals_count_ - 1) : 0];
 }

@@ -43,7 +43,7 @@ static_assert(sizeof(scratch_per_case) <= select_scratch_per_case && alignof(scr
   return random.below(n);
 }
 std::uint32_t below(std::uint32_t n) noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   return __builtin_expect(mp != nullptr, 1) ? mp->random.below(n) : below_on_thread(n);
 }
 
@@ -369,7 +369,7 @@ bool co_select_begin(co_selection& s, runnable& r) noexcept {
   suspend(r, wait_reason::select);
   const std::int64_t deadline = enqueue_on_all(&r, s.cases, s.n, parts.entries, order, locks, deadline_of(s.limit));
   s.timed = deadline != no_deadline;
-  m* mp = self()->mp;
+  m* mp = this_m();
   bool first_of_all = false;
   // As in commit_limited(): the timer first, for the woken coroutine must take the locks that we hold.
   if (s.timed) {

@@ -12,18 +12,18 @@ namespace weft::detail {
 /// While it lives, the goroutine answers for the task. The id is made when it is first asked for.
 class borrowed_identity {
  public:
-  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), locals_(gp->locals), unwinds_(gp->flags & g_unwinding), exceptions_(*self()->mp->eh) {
+  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), locals_(gp->locals), unwinds_(gp->flags & g_unwinding), exceptions_(*this_m()->eh) {
     gp->identity = &id_;
     gp->locals = nullptr;
     if (__builtin_expect(unwinds_ != 0, 0)) gp->flags &= static_cast<std::uint16_t>(~g_unwinding);
-    *self()->mp->eh = {};
+    *this_m()->eh = {};
   }
   ~borrowed_identity() {
     if (__builtin_expect(gp_->locals != nullptr, 0)) destroy_locals();
     gp_->locals = locals_;
     gp_->identity = outer_;
     if (__builtin_expect(unwinds_ != 0, 0)) gp_->flags |= unwinds_;
-    *self()->mp->eh = exceptions_;
+    *this_m()->eh = exceptions_;
   }
   borrowed_identity(const borrowed_identity&) = delete;
 

@@ -9,7 +9,7 @@ namespace weft::detail {
 
 bool split_wanted() noexcept {
   poll();
-  const m* mp = self()->mp;
+  const m* mp = this_m();
   if (!mp || !mp->curg) return sched.idle_p_count.load(std::memory_order_relaxed) != 0;  // a part is a goroutine for an idle P
   // A thief has taken what this P had, or it never had any.
   p* const pp = mp->pp;  // read once: it may be taken at any time

@@ -54,7 +54,7 @@ tasks_of_p* of_mine(p* pp) noexcept {
 }
 
 p* current_p() noexcept {
-  m* mp = self()->mp;
+  m* mp = this_m();
   return mp && mp->curg ? +mp->pp : nullptr;
 }
 
@@ -219,7 +219,7 @@ bool has_room(const g* gp) noexcept {
 }
 
 task_base* claim_newest_of(const task_group_core& c) noexcept {
-  p* const pp = self()->mp->pp;  // read once: it may be taken at any time
+  p* const pp = this_m()->pp;  // read once: it may be taken at any time
   tasks_of_p* l = pp ? of(pp) : nullptr;
   if (!l || !l->newest.load(std::memory_order_relaxed)) return nullptr;
   lock_guard hold(l->lock);
@@ -241,7 +241,7 @@ void* task_alloc(std::size_t size, std::size_t align) {
   const std::size_t cls = (size - 1) / class_bytes;
   if (align > alignof(std::max_align_t)) return ::operator new(size, std::align_val_t(align));
   if (cls < classes) {
-    const in_runtime inside(self()->mp);
+    const in_runtime inside(this_m());
     if (p* pp = current_p()) {
       tasks_of_p* l = of_mine(pp);
       if (auto* b = l->free[cls]) {
@@ -261,7 +261,7 @@ void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
   const std::size_t cls = (size - 1) / class_bytes;
   if (align > alignof(std::max_align_t)) return ::operator delete(memory, std::align_val_t(align));
   if (cls < classes) {
-    const in_runtime inside(self()->mp);
+    const in_runtime inside(this_m());
     if (p* pp = current_p()) {
       tasks_of_p* l = of_mine(pp);
       if (l->free_count[cls] < cached) {
@@ -279,7 +279,7 @@ void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
 void task_start(task_base* t) noexcept {
   const void* const created_at = __builtin_return_address(0);
   {
-    m* mp = self()->mp;
+    m* mp = this_m();
     const in_runtime inside(mp);
     if (p* pp = bubble_here() ? nullptr : current_p()) {  // a bubble must know of all that may run in it
       t->creator = this_goroutine::id();
@@ -317,7 +317,7 @@ bool task_run_or_start(task_base* t) {
     t->state.store(t->state.load(std::memory_order_relaxed) | done, std::memory_order_relaxed);
     t->refs.store(1, std::memory_order_relaxed);
     {
-      m* mp = self()->mp;
+      m* mp = this_m();
       const in_runtime inside(mp);
       count_ended(mp->pp);
     }
@@ -326,7 +326,7 @@ bool task_run_or_start(task_base* t) {
   }
   if (claim_this(t)) {
     g* fresh = make_goroutine(t);
-    m* mp = self()->mp;
+    m* mp = this_m();
     const in_runtime inside(mp);
     put_next(mp ? +mp->pp : nullptr, fresh);
     wakep();

@@ -50,7 +50,7 @@ bool run_one_here(task_group_core& c) {
     call(t);
     finish_child(t);
   }
-  m* mp = self()->mp;
+  m* mp = this_m();
   const in_runtime inside(mp);
   count_ended(mp->pp);
   return true;

@@ -19,7 +19,7 @@ namespace {
 
 bool commit_sleep(g* gp) noexcept {
   const std::int64_t when = gp->sleep_timer.when;  // once it is queued, it may fire and gp go on
-  m* mp = self()->mp;
+  m* mp = this_m();
   if (gp->flags & g_bubbled) gp->its_bubble->timers.add(&gp->sleep_timer, timer_heap::removal::never);
   else if (timers_here(mp).add(&gp->sleep_timer, timer_heap::removal::never)) wake_poller(when, mp->pp ? who_else::nobody : who_else::a_searcher);
   return true;

@@ -2,6 +2,7 @@
 // weft-test: emulated=0
 #include <cstdio>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -29,7 +30,7 @@ int waits_for_a_thread(bool attaches) {
       c.send(7);
     } else {
       there = true;
-      std::this_thread::sleep_for(200ms);
+      std::this_thread::sleep_for(10s);  // the end comes before
       c.send(7);
     }
   });
@@ -104,14 +105,15 @@ TEST(attach, lists_the_thread_in_its_own_fatal_report_first) {
 WEFT_CHILD(panics_beside_attached) {
   return weft::run([] {
     const auto c = weft::make_chan<int>();
-    static std::atomic<bool> there{false};
     std::thread t([c] {
       const weft::attached_thread here({.name = "audio"});
-      there = true;
       static_cast<void>(c.recv());
     });
-    while (!there) weft::this_goroutine::yield();
-    weft::this_goroutine::sleep_for(20ms);
+    static_cast<void>(eventually([] {
+      std::ostringstream report;
+      weft::debug::dump(report);
+      return report.str().find("[chan receive, foreign thread]: audio") != std::string::npos;
+    }));
     throw 1;
   });
 }

@@ -41,6 +41,15 @@ std::string part(const std::string& report, const std::string& header) {
   return report.substr(from, report.find("\n\n", from) - from + 1);
 }
 
+/// A goroutine that is as `header` says is there, within a time.
+bool there_is(const std::string& header) {
+  return eventually([&] {
+    std::ostringstream report;
+    weft::debug::dump(report);
+    return !part(report.str(), header).empty();
+  });
+}
+
 /// What follows is in this order in the text.
 testing::AssertionResult in_order(const std::string& text, const std::vector<std::string>& parts) {
   std::size_t from = 0;
@@ -136,9 +145,10 @@ WEFT_CHILD(quit_and_go_on) {
       });
       if (!eventually([] { return spinning.load(); })) return 1;
     }
+    if (!there_is("goroutine 2 [chan receive]")) return 3;
     for (int i = 1; i <= 3; ++i) {
-      ::raise(SIGQUIT);
       const std::size_t size = caught.text().size();
+      ::raise(SIGQUIT);
       // The last goroutine's last line is followed by an empty one.
       if (!eventually([&] {
             const auto text = caught.text();
@@ -236,7 +246,7 @@ WEFT_CHILD(panics_beside_others) {
     auto c = weft::make_chan<int>();
     app::starts_one(c);
     weft::go(weft::go_options{.name = "failing"}, [] {
-      weft::this_goroutine::yield();
+      static_cast<void>(there_is("goroutine 2 [chan receive]"));
       throw std::runtime_error("boom");
     });
     static_cast<void>(c.recv());

@@ -202,7 +202,7 @@ WEFT_CHILD(exit_from_a_run_in_static_destruction) {
     weft::go([] {
       for (;;) l.c.send(1);
     });
-    weft::this_goroutine::sleep_for(1ms);
+    while (l.c.size() < 3) weft::this_goroutine::yield();
     return 0;
   });
 }
@@ -218,7 +218,7 @@ std::atomic<bool> being_printed{false};
 struct slow_to_print : std::exception {
   [[nodiscard]] const char* what() const noexcept override {
     being_printed = true;
-    std::this_thread::sleep_for(300ms);  // longer than the grace that the end gives to others
+    std::this_thread::sleep_for(700ms);  // longer than the grace that the end gives to others
     return "crash";
   }
 };
@@ -256,11 +256,12 @@ TEST(exit, waits_for_a_panic_that_is_being_printed) {
 WEFT_CHILD(exit_beside_a_deadlock) {
   return weft::run(
       [] {
+        static std::atomic<bool> ending{false};
         std::thread([] {
-          std::this_thread::sleep_for(5ms);
-          weft::at_exit([] { std::this_thread::sleep_for(100ms), std::printf("hook"); });
+          weft::at_exit([] { ending = true, std::this_thread::sleep_for(100ms), std::printf("hook"); });
           weft::exit(6);
         }).detach();
+        while (!ending) weft::this_goroutine::yield();
         const auto c = weft::make_chan<int>();
         static_cast<void>(c.recv_for(50ms));  // ends while the hook runs
         static_cast<void>(c.recv());

@@ -1,5 +1,6 @@
 // goexit_test.cpp: what this_goroutine::exit() cannot do, and what it leads to in main.
 // weft-test: emulated=0
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -92,6 +93,7 @@ WEFT_CHILD(main_exits_beside_others) {
   return weft::run([] {
     weft::at_exit([] { std::puts("hook"); });
     static auto c = weft::make_chan<int>();
+    static std::atomic<bool> unwound{false};
     for (int i = 0; i < 3; ++i) {
       weft::go([i] {
         weft::this_goroutine::sleep_for(1ms * i);
@@ -101,11 +103,12 @@ WEFT_CHILD(main_exits_beside_others) {
     weft::go([] {
       int sum = 0;
       for (int i = 0; i < 3; ++i) sum += *c.recv();
+      while (!unwound) weft::this_goroutine::yield();
       std::printf("%d\n", sum);
       std::fflush(stdout);
     });
     const struct tells {
-      ~tells() { std::puts("unwound"); }
+      ~tells() { std::puts("unwound"), unwound = true; }
     } t;
     weft::this_goroutine::exit();
   });

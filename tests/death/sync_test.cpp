@@ -136,11 +136,16 @@ TEST(condition_variable, a_wait_that_nobody_ends_is_a_deadlock) {
   EXPECT_TRUE(starts_with(r.err, "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [sync.Cond.Wait]:\n"));
 }
 
+namespace {
+void until_one_waits() {
+  while (weft::stats().parks == 0) weft::this_goroutine::yield();
+}
+}  // namespace
 WEFT_CHILD(destroy_in_use) {
   return weft::run([&] {
     auto l = std::make_unique<weft::latch>(1);
     weft::go([p = l.get()] { p->wait(); });
-    weft::this_goroutine::sleep_for(10ms);
+    until_one_waits();
     l.reset();
   });
 }
@@ -149,7 +154,7 @@ WEFT_CHILD(destroy_a_mutex_in_use) {
     auto m = std::make_unique<weft::mutex>();
     m->lock();
     weft::go([p = m.get()] { p->lock(); });
-    weft::this_goroutine::sleep_for(10ms);
+    until_one_waits();
     m.reset();
   });
 }
@@ -158,7 +163,7 @@ WEFT_CHILD(destroy_a_wait_group_in_use) {
     auto g = std::make_unique<weft::wait_group>();
     g->add();
     weft::go([p = g.get()] { p->wait(); });
-    weft::this_goroutine::sleep_for(10ms);
+    until_one_waits();
     g.reset();
   });
 }

@@ -219,18 +219,19 @@ WEFT_TEST(sleep, is_never_shorter_than_it_says) {
 // On one processor two that yield take turns: neither gets ahead by more than one.
 WEFT_TEST(yield, lets_the_others_go_first) {
   const with_procs one(1);
-  int turns[2] = {}, most = 0;
+  int turns[2] = {}, most = 0, begun = 0;
   weft::wait_group wg;
   wg.add(2);
   for (const int i : {0, 1}) {
-    co::go([](int(&t)[2], int me, int& ahead, weft::wait_group& all) -> co::task<> {
+    co::go([](int(&t)[2], int me, int& ahead, int& there, weft::wait_group& all) -> co::task<> {
+      for (there++; there < 2;) co_await co::yield();  // nobody gets ahead of one that has not begun
       for (int k = 0; k < 300; k++) {
         t[me]++;
         if (t[1 - me] > 0) ahead = std::max(ahead, t[me] - t[1 - me]);
         co_await co::yield();
       }
       all.done();
-    }(turns, i, most, wg));
+    }(turns, i, most, begun, wg));
   }
   wg.wait();
   EXPECT_LE(most, std::getenv("WEFT_DEBUG") ? 300 : 2);
@@ -346,6 +347,7 @@ WEFT_TEST(select, of_a_coroutine_keeps_its_channels_when_their_handles_go) {
     done.done();
   }, tick.get());
   EXPECT_TRUE(eventually([&] { return begun == 2; }));
+  for (int i = 0; i < 20; ++i) weft::this_goroutine::yield();  // unless it was preempted in between: then it goes on now
   c.reset(), t.reset(), tick.reset();
   std::vector<weft::chan<int>> others;  // in the memory that was theirs
   for (int i = 0; i < 100; ++i) others.push_back(weft::make_chan<int>());

@@ -128,14 +128,16 @@ WEFT_TEST(attach, lists_the_thread_in_dumps_with_what_it_waits_for) {
 
 WEFT_TEST(attach, shows_sleeps_and_waits_for_the_network) {
   auto l = weft::net::listen("tcp", "127.0.0.1:0");
+  std::atomic<bool> seen{false};
   plain_thread t([&] {
     const weft::attached_thread here({.name = "server"});
     static_cast<void>(l.accept());
-    weft::this_goroutine::sleep_for(limit(300ms));
+    while (!seen) weft::this_goroutine::sleep_for(100ms);
   });
   EXPECT_TRUE(eventually([] { return shows("[IO wait, foreign thread]: server\n"); }));
   auto s = weft::net::dial("tcp", l.address());
   EXPECT_TRUE(eventually([] { return shows("[sleep, foreign thread]: server\n"); }));
+  seen = true;
 }
 
 // DEADLOCK-12

@@ -291,20 +291,22 @@ TEST(pause, says_what_is_wrong) {
 // Whoever pauses while the end unwinds, in a destructor, is alone with the others that do.
 TEST(pause, is_nothing_while_the_end_unwinds) {
   int unwound = 0;
+  std::atomic<int> begun{0};
   weft::run(
       [&] {
         auto never = weft::make_chan<int>();
         for (int i = 0; i < 3; ++i) {
-          weft::go([&unwound, never] {
+          weft::go([&unwound, &begun, never] {
             const weft::defer d([&] {
               const weft::paused_goroutines pause;
               self::yield();
               ++unwound;
             });
+            ++begun;
             static_cast<void>(never.recv());
           });
         }
-        EXPECT_TRUE(eventually([] { return weft::stats().parks >= 3; }));
+        EXPECT_TRUE(eventually([&] { return begun == 3; }));
         self::sleep_for(1ms);
       },
       {.at_exit = weft::at_exit_policy::unwind});

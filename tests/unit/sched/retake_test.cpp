@@ -30,7 +30,7 @@ using hogs = hogs_that<nothing>;
 WEFT_TEST(hog, does_not_keep_a_sleeper_from_waking) {
   with_procs one(1);
   steady::duration best = 1h;
-  for (int i = 0; i < 8 && best >= 50ms; ++i) {
+  for (int i = 0; i < 50 && best >= 50ms; ++i) {
     const hogs beside(1);
     const auto start = steady::now();
     self::sleep_for(10ms);
@@ -46,7 +46,7 @@ WEFT_TEST(hog, leaves_a_ticker_its_ticks) {
   const hogs beside(1);
   self::sleep_for(1ms);
   int best = 0;
-  for (int i = 0; i < 8 && best < 40; ++i) {
+  for (int i = 0; i < 50 && best < 40; ++i) {
     int ticks = 0;
     for (const auto end = steady::now() + 100ms; steady::now() < end; ++ticks) self::sleep_for(1ms);
     best = std::max(best, ticks);
@@ -245,7 +245,7 @@ WEFT_TEST(hog, that_blocks_afterwards_does_not_use_up_the_protection_from_others
   }
   EXPECT_TRUE(eventually([&] { return in == 4; }, 30s));
   steady::duration best = 1h;
-  for (int i = 0; i < 8 && best >= 50ms; ++i) {
+  for (int i = 0; i < 50 && best >= 50ms; ++i) {
     const hogs beside(1);
     const auto start = steady::now();
     self::sleep_for(5ms);
@@ -282,12 +282,13 @@ WEFT_CHILD(schedtrace) {
   });
 }
 TEST(schedtrace, prints_a_line_each_time) {
+  const auto start = steady::now();
   const auto r = child("schedtrace", {.env = {"WEFT_DEBUG=schedtrace=10", "WEFT_PROCS=3"}});
   EXPECT_TRUE(ended_with(r, 0));
   EXPECT_TRUE(starts_with(r.err, "SCHED 0ms: gomaxprocs=3 idleprocs="));
   const auto lines = std::count(r.err.begin(), r.err.end(), '\n');
   EXPECT_GE(lines, 3);
-  EXPECT_LE(lines, 60);
+  EXPECT_LE(lines, (steady::now() - start) / 10ms + 2);
   const auto detail = child("schedtrace", {.env = {"WEFT_DEBUG=schedtrace=50,scheddetail=1", "WEFT_PROCS=3"}});
   EXPECT_TRUE(ended_with(detail, 0));
   EXPECT_TRUE(contains(detail.err, "\n  P2: status="));

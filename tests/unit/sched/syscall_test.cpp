@@ -64,7 +64,7 @@ WEFT_TEST(blocking_call, does_not_hold_up_the_others) {
   with_procs one(1);
   for (const kind k : {kind::blocking, kind::system_call}) {
     steady::duration best = 1h;
-    for (int i = 0; i < 8 && best >= 20ms; ++i) best = std::min(best, worst_gap_beside_a_call(k));
+    for (int i = 0; i < 50 && best >= 20ms; ++i) best = std::min(best, worst_gap_beside_a_call(k));
     EXPECT_LT(best, limit(20ms)) << (k == kind::blocking ? "blocking" : "system_call");
   }
 }

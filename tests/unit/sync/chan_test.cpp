@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <vector>
 
+#include <weft/test/bubble.hpp>
+
 #include "support/support.hpp"
 
 using namespace weft::test;
@@ -209,45 +211,37 @@ WEFT_TEST(chan, keeps_the_order_of_one_sender) {
   }
 }
 
-// CHAN-11. At procs 1 a goroutine that has said "there" is blocked when another runs.
+// CHAN-11. In a bubble, where one can tell that a goroutine is blocked.
 WEFT_TEST(chan, serves_blocked_receivers_in_the_order_in_which_they_came) {
-  with_procs one(1);
   for (int round = 0; round < scale(100, 10); ++round) {
-    auto c = weft::make_chan<int>();
-    std::array<int, 10> got{};
-    weft::wait_group done;
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      bool there = false;
-      done.go([&, i] {
-        there = true;
-        got[i] = c.recv().value();
-      });
-      while (!there) weft::this_goroutine::yield();
-    }
-    give_way();
-    for (int i = 0; i < 10; ++i) c.send(i);
-    done.wait();
-    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], static_cast<int>(i));
+    bubble([] {
+      auto c = weft::make_chan<int>();
+      std::array<int, 10> got{};
+      weft::wait_group done;
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        done.go([&, i] { got[i] = c.recv().value(); });
+        weft::test::wait();
+      }
+      for (int i = 0; i < 10; ++i) c.send(i);
+      done.wait();
+      for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], static_cast<int>(i));
+    });
   }
 }
 
 // CHAN-11, CHAN-17: the other direction.
 WEFT_TEST(chan, serves_blocked_senders_in_the_order_in_which_they_came) {
-  with_procs one(1);
   for (int round = 0; round < scale(100, 10); ++round) {
-    auto c = weft::make_chan<int>();
-    weft::wait_group done;
-    for (int i = 0; i < 10; ++i) {
-      bool there = false;
-      done.go([&, i] {
-        there = true;
-        c.send(i);
-      });
-      while (!there) weft::this_goroutine::yield();
-    }
-    give_way();
-    for (int i = 0; i < 10; ++i) EXPECT_EQ(c.recv(), i);
-    done.wait();
+    bubble([] {
+      auto c = weft::make_chan<int>();
+      weft::wait_group done;
+      for (int i = 0; i < 10; ++i) {
+        done.go([&, i] { c.send(i); });
+        weft::test::wait();
+      }
+      for (int i = 0; i < 10; ++i) EXPECT_EQ(c.recv(), i);
+      done.wait();
+    });
   }
 }
 

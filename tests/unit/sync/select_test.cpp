@@ -533,11 +533,11 @@ WEFT_TEST(select, returns_by_its_timer_though_a_channel_is_always_busy) {
       while (!stop) weft::select(on_send(c, 1), on_recv(c), on_timeout(10ms));
     });
   }
+  auto start = steady::now();
   weft::go([after] {
     self::sleep_for(20ms);
     after.send(1);
   });
-  auto start = steady::now();
   while (weft::select(on_recv(c), on_recv(after)) != 1) {
   }
   EXPECT_GE(steady::now() - start, 20ms);
@@ -621,19 +621,22 @@ WEFT_TEST(select, takes_one_way_handles_temporaries_and_events) {
 WEFT_TEST(select, outlives_the_handles_of_its_channels) {
   const auto alive = counted::alive.load();
   for (int i = 0; i < 50; ++i) {
-    auto holder = std::make_unique<std::array<weft::chan<counted>, 2>>();
-    for (auto& c : *holder) c = weft::make_chan<counted>();
-    auto stays = weft::make_chan<int>();
-    auto& c = *holder;
-    auto waits = started([&c, stays, i] {
-      const int k = i % 2 == 0 ? weft::select(on_recv(c[0]), on_recv(c[1]), on_recv(c[0]), on_recv(stays))
-                               : weft::select(on_recv(c[0]), on_send(c[1], counted(1)), on_timeout(3ms));
+    bubble([i] {  // in which one can tell that a goroutine waits
+      auto holder = std::make_unique<std::array<weft::chan<counted>, 2>>();
+      for (auto& c : *holder) c = weft::make_chan<counted>();
+      auto stays = weft::make_chan<int>();
+      int k = -1;
+      weft::go([&c = *holder, stays, i, &k] {
+        k = i % 2 == 0 ? weft::select(on_recv(c[0]), on_recv(c[1]), on_recv(c[0]), on_recv(stays))
+                       : weft::select(on_recv(c[0]), on_send(c[1], counted(1)), on_timeout(3ms));
+      });
+      weft::test::wait();
+      holder.reset();
+      if (i % 2 == 0) stays.send(1);
+      else self::sleep_for(1s);
+      weft::test::wait();
       EXPECT_EQ(k, i % 2 == 0 ? 3 : 2);
     });
-    give_way();
-    holder.reset();
-    if (i % 2 == 0) stays.send(1);
-    EXPECT_TRUE(ends(waits));
   }
   EXPECT_EQ(counted::alive, alive);
 }

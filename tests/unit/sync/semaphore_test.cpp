@@ -93,13 +93,20 @@ WEFT_TEST(semaphore, serves_in_order_and_lets_nobody_pass) {
 WEFT_TEST(semaphore, who_gives_up_blocks_nobody) {
   weft::semaphore s(1);
   std::atomic<bool> got{false};
+  std::atomic<bool> seen{false};
   weft::wait_group done;
-  done.go([&] { EXPECT_FALSE(s.try_acquire_for(20ms, 2)); });
-  ASSERT_TRUE(eventually([&] {
+  done.go([&] {
+    do {
+      EXPECT_FALSE(s.try_acquire_for(20ms, 2));
+    } while (!seen);
+  });
+  const bool kept_out = eventually([&] {
     if (!s.try_acquire()) return true;
     s.release();
     return false;
-  }));
+  });
+  seen = true;
+  ASSERT_TRUE(kept_out);
   done.go([&] {
     s.acquire();
     got = true;

@@ -287,13 +287,20 @@ WEFT_TEST(shared_mutex, who_gives_up_passes_it_on) {
   weft::shared_mutex m;
   m.lock_shared();
   std::atomic<int> in{0};
+  std::atomic<bool> seen{false};
   weft::wait_group done;
-  done.go([&] { EXPECT_FALSE(m.try_lock_for(20ms)); });
-  ASSERT_TRUE(eventually([&] {
+  done.go([&] {
+    do {
+      EXPECT_FALSE(m.try_lock_for(20ms));
+    } while (!seen);
+  });
+  const bool kept_out = eventually([&] {
     if (!m.try_lock_shared()) return true;
     m.unlock_shared();
     return false;
-  }));
+  });
+  seen = true;
+  ASSERT_TRUE(kept_out);
   for (int i = 0; i < 3; ++i) {
     done.go([&] {
       std::shared_lock hold(m);

@@ -87,8 +87,10 @@ WEFT_TEST(async, task_that_waits_for_others_is_joined_all_the_same) {
   auto sender = weft::async([=] { c.send(8); });
   EXPECT_EQ(receiver.join(), 8);
   sender.join();
-  auto late = weft::async([] { weft::this_goroutine::sleep_for(5ms); });
+  const auto gate = weft::make_chan<void>();
+  auto late = weft::async([gate] { gate.recv(); });
   EXPECT_FALSE(late.is_done());
+  gate.close();
   late.join();
 }
 

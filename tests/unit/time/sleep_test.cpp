@@ -60,7 +60,7 @@ TEST(sleep, of_the_longest_time_does_not_wrap_round) { EXPECT_TRUE(ended_with(ch
 WEFT_TEST(sleep, of_many_wakes_soon_after_its_time) {
   const int n = scale_alive(1'000);
   std::string seen;
-  for (int attempt = 0; attempt < 10; ++attempt) {
+  for (int attempt = 0; attempt < 50; ++attempt) {
     std::atomic<std::int64_t> sum_ns{0}, worst_ns{0};
     weft::wait_group done;
     rng r(static_cast<std::uint64_t>(attempt));
@@ -100,7 +100,7 @@ WEFT_TEST(sleep, wakes_in_the_order_of_the_times) {
     ASSERT_EQ(woke.size(), slots.size());
     // A thread that the kernel holds up for a whole slot may bring a goroutine late.
     if (std::is_sorted(woke.begin(), woke.end())) return;
-    ASSERT_LT(attempt, 5) << testing::PrintToString(woke);
+    ASSERT_LT(attempt, 50) << testing::PrintToString(woke);
   }
 }
 
@@ -155,11 +155,13 @@ WEFT_TEST(sleep, ends_though_others_never_stop) {
 // An earlier timer, set while all sleep until a later one, has to shorten that sleep.
 WEFT_TEST(sleep, that_is_shorter_ends_first_though_it_began_later) {
   std::atomic<bool> long_ended{false};
+  const auto [ctx, cancel] = weft::with_cancel(weft::background());
   weft::wait_group done;
-  done.go([&] { self::sleep_for(300ms), long_ended = true; });
+  done.go([&, &ctx = ctx] { long_ended = self::sleep_for(1h, ctx).has_value(); });
   self::sleep_for(20ms);
   for (int i = 0; i < 10; ++i) self::sleep_for(1ms);
   EXPECT_FALSE(long_ended);
+  cancel();
   done.wait();
 }
 
@@ -198,7 +200,7 @@ WEFT_TEST(sleep, ends_though_laps_are_long) {
     });
   }
   auto best = steady::duration::max();
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 50 && best >= limit(80ms); ++i) {
     const auto begin = steady::now();
     weft::this_goroutine::sleep_for(5ms);
     best = std::min(best, steady::now() - begin);
