@@ -40,14 +40,14 @@ namespace detail {
 }  // namespace detail
 
 [[gnu::always_inline]] inline void lock_word(atomic<std::uint32_t>& word) noexcept {
-  count_locks(1);
+  count_locks<1>();
   // [mo:lock] acquire, pairs with the release in unlock_word().
   if (__builtin_expect(word.exchange(1, std::memory_order_acquire) != 0, 0)) detail::lock_contended(word);
 }
 [[gnu::always_inline]] inline void unlock_word(atomic<std::uint32_t>& word) noexcept {
   // [mo:lock] release, pairs with the acquires of whoever takes it next.
   word.store(0, std::memory_order_release);
-  count_locks(-1);
+  count_locks<-1>();
 }
 
 template <rank R>
@@ -77,9 +77,9 @@ class ranked_lock {
   void lock_second() noexcept { lock_word(word_); }
   void unlock_second() noexcept { unlock_word(word_); }
   [[nodiscard]] bool try_lock() noexcept {
-    count_locks(1);  // first, as in lock_word(): a signal that comes between finds it counted
+    count_locks<1>();  // first, as in lock_word(): a signal that comes between finds it counted
     if (__builtin_expect(word_.exchange(1, std::memory_order_acquire) != 0, 0)) {  // [mo:lock]
-      count_locks(-1);
+      count_locks<-1>();
       return false;
     }
 #if WEFT_SLOW_CHECKS

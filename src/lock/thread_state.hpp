@@ -63,14 +63,15 @@ extern __thread thread_state weft_thread_state __attribute__((tls_model("initial
   self()->mp = mp;
   asm volatile("" : : : "memory");  // for this_m(), which does not tell what it reads
 }
-/// self()->locks += by.
-[[gnu::always_inline]] inline void count_locks(int by) noexcept {
+/// self()->locks += By.
+template <int By>
+[[gnu::always_inline]] inline void count_locks() noexcept {
 #if defined(__x86_64__)
   std::uintptr_t offset;
   asm volatile("movq weft_thread_state@gottpoff(%%rip), %0\n\taddl %1, %%fs:%c2(%0)"
-               : "=&r"(offset) : "i"(by), "i"(__builtin_offsetof(thread_state, locks)) : "cc", "memory");
+               : "=&r"(offset) : "i"(By), "i"(__builtin_offsetof(thread_state, locks)) : "cc", "memory");
 #else
-  self()->locks += static_cast<std::uint32_t>(by);
+  self()->locks += static_cast<std::uint32_t>(By);
 #endif
 }
 

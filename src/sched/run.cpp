@@ -96,39 +96,62 @@ struct copy_of_stacks {
     for (std::size_t i = 0; at && i < n; i++) at[words + i] = stack[i];
     words += n;
   }
-  void add_all(const m* mp) noexcept {
+  void add_all(const void* g0_from, const void* g0_to) noexcept {
     for_each_g(
         [](g* gp, void* self) {
           const g_status s = gp->status.load(std::memory_order_acquire);  // [mo:status]
           if ((s == g_status::waiting || s == g_status::runnable) && gp->stack.low) static_cast<copy_of_stacks*>(self)->add(gp->sp, gp->stack.high);
         },
         this);
-    // A goroutine that calls exit() stands on its own stack, and main's locals are on this one.
-    if (mp->curg) add(mp->g0_sp, static_cast<const char*>(mp->g0_sanitizer.bottom) + mp->g0_sanitizer.size);
+    add(g0_from, g0_to);
   }
   [[nodiscard]] std::size_t bytes() const noexcept { return words * sizeof *at; }
 };
 copy_of_stacks shown;  // to the leak checker, between two run()s
+
+void show_stacks(const void* g0_from, const void* g0_to) noexcept {
+  copy_of_stacks copy;
+  copy.add_all(g0_from, g0_to);
+  const std::size_t size = std::exchange(copy, {}).bytes();
+  if (size == 0) return;
+  copy.at = static_cast<std::uintptr_t*>(os::reserve((size + os::page_size() - 1) & ~(os::page_size() - 1), os::page_size()));
+  if (!copy.at) return;
+  copy.add_all(g0_from, g0_to);
+  sanitizers::add_root(copy.at, copy.bytes());
+  shown = copy;
+}
+void hide_stacks() noexcept {
+  const copy_of_stacks old = std::exchange(shown, {});
+  if (!old.at) return;
+  sanitizers::forget_root(old.at, old.bytes());
+  os::unmap(old.at, old.bytes());
+}
+const void *g0_from = nullptr, *g0_to = nullptr;  // of who called exit() from a goroutine: the process ends on this thread
+
+// Plain threads and static destructors may still have sent something to one that is parked: so a copy anew, after all of them and before
+// the leak checker looks.
+[[gnu::constructor(101)]] void look_again_at_the_end() {
+  static_cast<void>(std::atexit([] {
+    if (!shown.at) return;
+    hide_stacks();
+    show_stacks(g0_from, g0_to);
+  }));
+}
 #endif
 
 // The world is at rest: what the goroutines own that are parked now is no leak, until run() goes on with them.
 void show_leak_checker([[maybe_unused]] m* mp) noexcept {
 #if WEFT_ASAN
-  shown.add_all(mp);
-  const std::size_t size = std::exchange(shown, {}).bytes();
-  if (size == 0) return;
-  shown.at = static_cast<std::uintptr_t*>(os::reserve((size + os::page_size() - 1) & ~(os::page_size() - 1), os::page_size()));
-  if (!shown.at) return;
-  shown.add_all(mp);
-  sanitizers::add_root(shown.at, shown.bytes());
+  if (mp->curg) {  // it stands on its own stack, and main's locals are on this one
+    g0_from = mp->g0_sp;
+    g0_to = static_cast<const char*>(mp->g0_sanitizer.bottom) + mp->g0_sanitizer.size;
+  }
+  show_stacks(g0_from, g0_to);
 #endif
 }
 void hide_from_leak_checker() noexcept {
 #if WEFT_ASAN
-  const copy_of_stacks old = std::exchange(shown, {});
-  if (!old.at) return;
-  sanitizers::forget_root(old.at, old.bytes());
-  os::unmap(old.at, old.bytes());
+  hide_stacks();
 #endif
 }
 

@@ -115,7 +115,7 @@ def main():
     arguments = parser.parse_args()
 
     start = time.monotonic()
-    tests = find_tests(arguments.folder, arguments.label or LABELS, arguments.filter)
+    tests = all_tests = find_tests(arguments.folder, arguments.label or LABELS, arguments.filter)
     if not tests:
         sys.exit("soak: no tests here")
     if arguments.seeds:
@@ -141,17 +141,19 @@ def main():
             one(item)
         rounds += time.monotonic() < state.deadline
         seed += arguments.seeds or 1
-        if arguments.short and rounds == 1:
+        if arguments.short and tests is all_tests and rounds != arguments.rounds:
             tests = [t for t in tests if state.longest.get(t.name, 0) < arguments.short]
-            print(f"soak: {len(tests)} tests take less than {arguments.short} s", flush=True)
+            print(f"soak: {len(tests)} of {len(all_tests)} tests take less than {arguments.short} s", flush=True)
+            if not tests:
+                break
 
     seconds = time.monotonic() - start
     if state.failures:
-        print(f"\ndev soak: {len(state.failures)} of {len(tests)} tests failed in {state.runs} runs, {seconds:.0f} s:")
+        print(f"\ndev soak: {len(state.failures)} of {len(all_tests)} tests failed in {state.runs} runs, {seconds:.0f} s:")
         for name, repeats in sorted(state.failures.items()):
             print(f"  {name}: {len(repeats)} times; for instance\n    {repeats[0]}")
         sys.exit(1)
-    print(f"dev soak: all passed: {len(tests)} tests, {rounds} whole rounds, {state.runs} runs, "
+    print(f"dev soak: all passed: {len(all_tests)} tests, {rounds} whole rounds, {state.runs} runs, "
           f"seeds {arguments.first_seed} to {seed - 1}{'' if rounds else ', cut off by its time'}, {seconds:.0f} s")
 
 
