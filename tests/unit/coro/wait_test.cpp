@@ -224,7 +224,8 @@ WEFT_TEST(yield, lets_the_others_go_first) {
   wg.add(2);
   for (const int i : {0, 1}) {
     co::go([](int(&t)[2], int me, int& ahead, int& there, weft::wait_group& all) -> co::task<> {
-      for (there++; there < 2;) co_await co::yield();  // nobody gets ahead of one that has not begun
+      there++;
+      while (there < 2) co_await co::yield();  // nobody gets ahead of one that has not begun
       for (int k = 0; k < 300; k++) {
         t[me]++;
         if (t[1 - me] > 0) ahead = std::max(ahead, t[me] - t[1 - me]);
