@@ -55,6 +55,11 @@ inline constexpr bool under_asan = false;
 #endif
 inline constexpr bool under_sanitizer = under_tsan || under_asan;
 inline const bool under_emulator = std::getenv("WEFT_TEST_EMULATOR") != nullptr;
+/// WEFT_DEBUG=chaos=SEED: who is woken seldom runs next, and the scheduler itself is busy.
+inline const bool under_chaos = [] {
+  const char* debug = std::getenv("WEFT_DEBUG");
+  return debug && std::string_view(debug).find("chaos") != std::string_view::npos;
+}();
 
 /// Fewer of a thing where each costs more: under sanitizers, and when WEFT_TEST_QUICK is set. Never below `least`.
 int scale(int n, int least = 1);

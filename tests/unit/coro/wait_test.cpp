@@ -235,7 +235,7 @@ WEFT_TEST(yield, lets_the_others_go_first) {
     }(turns, i, most, begun, wg));
   }
   wg.wait();
-  EXPECT_LE(most, std::getenv("WEFT_DEBUG") ? 300 : 2);
+  EXPECT_LE(most, under_chaos ? 300 : 2);
 }
 
 WEFT_TEST(join, of_a_task_of_async) {
