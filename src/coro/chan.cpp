@@ -5,7 +5,7 @@
 #include <new>
 
 #include "sched/bubble.hpp"
-#include "sched/lap.hpp"
+#include "sched/ready.hpp"
 #include "sched/suspend.hpp"
 #include "sync/chan.hpp"
 
@@ -15,9 +15,8 @@ namespace {
 
 // The lock is held, and nothing can be done at once.
 [[gnu::always_inline]] inline bool wait_on(chan_core* c, wait_list& list, void* element, sudog& s, runnable& r, wait_reason why) noexcept {
-  ::new (static_cast<void*>(&s)) sudog{.gp = &r, .element = element};
   suspend(r, why);
-  push_back(list, &s);
+  append(list, ::new (static_cast<void*>(&s)) sudog{.gp = &r, .element = element});
   c->lock.unlock();
   return true;
 }
@@ -31,8 +30,7 @@ bool wait_for_ever(runnable& r, wait_reason why) noexcept {
 bool at_once(chan_core* c, chan_status now, sudog& s, runnable* served) noexcept {
   c->lock.unlock();
   s.success = now == chan_status::done;
-  if (served) ready(served);
-  return false;
+  return served && ready_whoever(served);
 }
 
 [[gnu::noinline]] bool send_held(chan_core* c, const void* element, sudog& s, runnable& r) noexcept {
@@ -69,19 +67,18 @@ bool at_once(chan_core* c, chan_status now, sudog& s, runnable* served) noexcept
 }
 
 [[gnu::always_inline]] inline bool meet(chan_core* c, wait_list& list, sudog* first, void* to, const void* from, sudog& s) noexcept {
-  remove_first(list, first);
+  take_first(list, first);
   std::memcpy(to, from, 8);
   first->success = true;
   runnable* served = first->gp;
   c->lock.unlock();
   s.success = true;
-  ready(served);
-  return false;
+  return ready_from_coroutine(served);
 }
 
 }  // namespace
 
-bool chan_has_clock(const chan_core* c) noexcept { return c && c->clock; }
+bool chan_has_clock(const chan_core* c) noexcept { return c && c->ticks; }
 
 // What is usual, here: a word goes to the first who waits, or nobody is there and r waits. The rest is called last, so that
 // these two save no registers.
@@ -100,7 +97,7 @@ bool co_recv(chan_core* c, void* element, sudog& s, runnable& r) noexcept {
   if (c->count == 0) {
     if (sudog* first = c->senders.first) {
       if (is_plain(c, first)) return meet(c, c->senders, first, element, first->element, s);
-    } else if (__builtin_expect(!c->closed && !c->clock, 1)) {
+    } else if (__builtin_expect(!c->closed && !c->ticks, 1)) {
       return wait_on(c, c->receivers, element, s, r, wait_reason::chan_receive);
     }
   }

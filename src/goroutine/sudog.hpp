@@ -8,12 +8,16 @@
 
 namespace weft::detail {
 
-inline void push_back(wait_list& l, sudog* s) noexcept {
+/// For an entry that only a waker takes off: it does not note that it is on the list.
+inline void append(wait_list& l, sudog* s) noexcept {
   s->next = nullptr;
   s->prev = l.last;
   if (l.last) l.last->next = s;
   else l.first = s;
   l.last = s;
+}
+inline void push_back(wait_list& l, sudog* s) noexcept {
+  append(l, s);
   s->queued = true;
 }
 inline void push_front(wait_list& l, sudog* s) noexcept {
@@ -24,11 +28,14 @@ inline void push_front(wait_list& l, sudog* s) noexcept {
   l.first = s;
   s->queued = true;
 }
-/// s, which is the first.
-inline void remove_first(wait_list& l, sudog* s) noexcept {
+/// s is the first.
+inline void take_first(wait_list& l, const sudog* s) noexcept {
   l.first = s->next;
   if (s->next) s->next->prev = nullptr;
   else l.last = nullptr;
+}
+inline void remove_first(wait_list& l, sudog* s) noexcept {
+  take_first(l, s);
   s->queued = false;
 }
 inline void remove(wait_list& l, sudog* s) noexcept {

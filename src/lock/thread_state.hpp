@@ -63,16 +63,23 @@ extern __thread thread_state weft_thread_state __attribute__((tls_model("initial
   self()->mp = mp;
   asm volatile("" : : : "memory");  // for this_m(), which does not tell what it reads
 }
-/// self()->locks += By.
-template <int By>
-[[gnu::always_inline]] inline void count_locks() noexcept {
+/// self()->*Member += By, of the one at Offset.
+template <auto Member, int Offset, int By>
+[[gnu::always_inline]] inline void add_to_own() noexcept {
 #if defined(__x86_64__)
   std::uintptr_t offset;
   asm volatile("movq weft_thread_state@gottpoff(%%rip), %0\n\taddl %1, %%fs:%c2(%0)"
-               : "=&r"(offset) : "i"(By), "i"(__builtin_offsetof(thread_state, locks)) : "cc", "memory");
+               : "=&r"(offset) : "i"(By), "i"(Offset) : "cc", "memory");
 #else
-  self()->locks += static_cast<std::uint32_t>(By);
+  self()->*Member += static_cast<std::uint32_t>(By);
 #endif
+}
+template <int By>
+[[gnu::always_inline]] inline void count_locks() noexcept {
+  add_to_own<&thread_state::locks, __builtin_offsetof(thread_state, locks), By>();
+}
+[[gnu::always_inline]] inline void count_suspension() noexcept {
+  add_to_own<&thread_state::suspensions, __builtin_offsetof(thread_state, suspensions), 1>();
 }
 
 }  // namespace weft

@@ -77,11 +77,15 @@ bool take_from_idle_list(m* mp) noexcept;
   if (__builtin_expect(thieves.no_membarrier, 0)) full_fence();  // [mo:idle]
   else std::atomic_signal_fence(std::memory_order_seq_cst);
 }
+/// After that fence: there is an idle P, and nobody searches.
+[[nodiscard, gnu::always_inline]] inline bool idle_p_unwatched() noexcept {
+  // [mo:idle] relaxed, pairs with the fetch_sub and the barrier on all threads in go_idle().
+  return __builtin_expect(sched.idle_p_count.load(std::memory_order_relaxed) != 0, 0) && sched.spinning.load(std::memory_order_relaxed) == 0;
+}
 /// Work was made visible: whether wakep() is worth a call.
 [[nodiscard, gnu::always_inline]] inline bool somebody_could_come() noexcept {
   fence_after_submit();
-  // [mo:idle] relaxed, pairs with the fetch_sub and the barrier on all threads in go_idle().
-  return __builtin_expect(sched.idle_p_count.load(std::memory_order_relaxed) != 0, 0) && sched.spinning.load(std::memory_order_relaxed) == 0;
+  return idle_p_unwatched();
 }
 
 /// The end of an operation that did not wait: who only ever makes such ones lets the others run after its slice all the same.

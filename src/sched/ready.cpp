@@ -1,8 +1,8 @@
 // sched/ready.cpp: waiting -> runnable. Who is made ready runs next on the waker's P, within its time slice, so a chain of
 // wake-ups stays on one processor, warm; an idle P, if there is one, starts to look for the rest.
+#include "sched/ready.hpp"
+
 #include "sched/bubble.hpp"
-#include "sched/in_runtime.hpp"
-#include "sched/lap.hpp"
 
 #include "os/futex.hpp"
 
@@ -49,29 +49,25 @@ void put_next(p* pp, runnable* gp) noexcept {
   if (runnable* kicked = pp->queue.exchange_next(gp)) put_back(pp, kicked);
 }
 
-namespace {
-
-[[gnu::always_inline]] inline void make_runnable(runnable* gp) noexcept {
-  // [mo:status] acquire, pairs with the release in park(): the context is complete.
-  const g_status was = gp->status.load(std::memory_order_acquire);
-  WEFT_INVARIANT(was == g_status::waiting, "ready: bad g status", static_cast<int>(was), gp);
-  gp->status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-}
-
-// What is seldom, called last by ready(), which so saves no registers. `outside`: the caller was outside the runtime.
-[[gnu::noinline]] void queue_somehow(m* mp, runnable* gp, bool outside) noexcept {
+bool queue_somehow(m* mp, runnable* gp, bool outside) noexcept {
   if (outside) enter_runtime(mp);
   p* pp = mp ? +mp->pp : nullptr;
   if (pp) bump(pp->count.readies);
   put_next(pp, gp);
   wakep();
   if (outside) leave_runtime(mp);
+  return false;
 }
-[[gnu::noinline]] void queued(m* mp, runnable* kicked, bool outside) noexcept {
+
+bool queued(m* mp, runnable* kicked, bool outside) noexcept {
   if (kicked) put_back(mp->pp, kicked);
   wakep();
   if (outside) leave_runtime(mp);
+  return false;
 }
+
+namespace {
+
 [[gnu::noinline]] void ready_otherwise(runnable* gp) noexcept {
   if (gp->flags & g_thread) {
     // [mo:wakeup] release, pairs with the acquire in park_anyone(). The thread may be gone right after, and its G with it:
@@ -93,15 +89,20 @@ void ready(runnable* gp) noexcept {
   if (__builtin_expect((gp->flags & (g_thread | g_bubbled)) != 0, 0)) return ready_otherwise(gp);
   make_runnable(gp);
   m* mp = this_m();
-  if (__builtin_expect(!mp, 0)) return queue_somehow(nullptr, gp, false);
+  if (__builtin_expect(!mp, 0)) return void(queue_somehow(nullptr, gp, false));
   const bool outside = !mp->in_rt.load(std::memory_order_relaxed);
-  if (outside && !try_enter_runtime(mp)) return queue_somehow(mp, gp, outside);
+  if (outside && !try_enter_runtime(mp)) return void(queue_somehow(mp, gp, outside));
   p* pp = mp->pp;
-  if (!may_be_next(pp, gp)) return queue_somehow(mp, gp, outside);
+  if (!may_be_next(pp, gp)) return void(queue_somehow(mp, gp, outside));
   bump(pp->count.readies);
   runnable* kicked = pp->queue.exchange_next(gp);
-  if (kicked || somebody_could_come()) return queued(mp, kicked, outside);
+  if (kicked || somebody_could_come()) return void(queued(mp, kicked, outside));
   if (outside) leave_runtime(mp);
+}
+
+bool ready_whoever(runnable* r) noexcept {
+  ready(r);
+  return false;
 }
 
 void inject(g_list& list) noexcept {

@@ -9,7 +9,7 @@ namespace weft {
 [[gnu::always_inline]] inline void suspend(runnable& r, wait_reason why) noexcept {
   r.set_why(why);
   r.status.store(g_status::waiting, std::memory_order_release);  // [mo:status]
-  self()->suspensions++;  // outside the runtime, where the P may be another's at any time
+  count_suspension();  // on the thread: outside the runtime the P may be another's at any time
 }
 /// Who has resumed it does, inside the runtime.
 [[gnu::always_inline]] inline void count_suspensions(thread_state* t, p* pp) noexcept {

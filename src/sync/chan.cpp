@@ -96,7 +96,7 @@ struct chan_hold {
   chan_add_ref(c);  // it is looked at again after each wait, in which its handles may go
   const chan_hold hold{c};
   for (;;) {
-    const wait_limit shorter{.deadline = std::min(limit.deadline, c->clock->when), .done = limit.done};
+    const wait_limit shorter{.deadline = std::min(limit.deadline, c->clock()->when), .done = limit.done};
     const chan_status end = wait_on(c, c->receivers, element, wait_reason::chan_receive, shorter);
     if (end == chan_status::cancelled) return end;
     c->lock.lock();  // its time has come, or was changed
@@ -115,7 +115,7 @@ struct chan_hold {
   runnable* served;
   const chan_status now = recv_locked(c, element, served);
   if (now == chan_status::would_block && limit.deadline != 0) {
-    if (__builtin_expect(c->clock != nullptr, 0)) return wait_for_tick(c, element, limit);
+    if (__builtin_expect(c->ticks, 0)) return wait_for_tick(c, element, limit);
     return wait_on(c, c->receivers, element, wait_reason::chan_receive, limit);
   }
   c->lock.unlock();

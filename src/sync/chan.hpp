@@ -23,20 +23,23 @@ struct chan_clock {
 };
 
 struct chan_core {
+  // What every operation looks at, in 64 bytes.
   ranked_lock<rank::channel> lock;
   std::uint32_t element_size;
+  std::uint32_t bubble = 0;   // where it was made (sched/bubble.hpp)
+  bool closed = false;
+  bool ticks = false;         // a timer's: it has a clock
+  bool orphan = false;        // no handle is left, only who waits
   std::size_t capacity;
   std::size_t count = 0;      // in the buffer
-  std::size_t send_at = 0, recv_at = 0;
   wait_list receivers, senders;
-  bool closed = false;
-  bool orphan = false;        // no handle is left, only who waits
+  std::size_t send_at = 0, recv_at = 0;
   std::uint32_t selects = 0;  // entries of selects that will come back to it, on its lists or not
-  drop_fn drop;
-  chan_clock* clock = nullptr;  // a timer's channel
   atomic<std::uint32_t> refs{1};
-  std::uint32_t bubble = 0;   // where it was made (sched/bubble.hpp)
+  drop_fn drop;
 
+  /// If it ticks; where others have their buffer.
+  chan_clock* clock() const noexcept { return reinterpret_cast<chan_clock*>(const_cast<chan_core*>(this) + 1); }
   char* slot(std::size_t i) noexcept { return reinterpret_cast<char*>(this + 1) + i * element_size; }
   void advance(std::size_t& at) const noexcept { at = at + 1 == capacity ? 0 : at + 1; }
 };
@@ -95,7 +98,7 @@ bool is_due(const chan_core* c) noexcept;
     served = s->gp;
     return chan_status::done;
   }
-  if (__builtin_expect(c->clock != nullptr, 0)) return take_tick_locked(c, element);
+  if (__builtin_expect(c->ticks, 0)) return take_tick_locked(c, element);
   return __builtin_expect(c->closed, 0) ? chan_status::closed : chan_status::would_block;
 }
 

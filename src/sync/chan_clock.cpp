@@ -21,12 +21,13 @@ chan_core* chan_make_clock(std::int64_t when, std::int64_t period) {
   c->capacity = 0;
   c->drop = nullptr;
   c->bubble = bubble_id_here();
-  c->clock = ::new (static_cast<void*>(c + 1)) chan_clock{when, period};
+  c->ticks = true;
+  ::new (static_cast<void*>(c + 1)) chan_clock{when, period};
   return c;
 }
 
 chan_status take_tick_locked(chan_core* c, void* element) noexcept {
-  chan_clock& clock = *c->clock;
+  chan_clock& clock = *c->clock();
   const std::int64_t when = clock.when;
   if (when == never_due) return chan_status::would_block;
   const std::int64_t now = time_here();
@@ -39,7 +40,7 @@ chan_status take_tick_locked(chan_core* c, void* element) noexcept {
 }
 
 bool is_due(const chan_core* c) noexcept {
-  const std::int64_t when = __atomic_load_n(&c->clock->when, __ATOMIC_RELAXED);
+  const std::int64_t when = __atomic_load_n(&c->clock()->when, __ATOMIC_RELAXED);
   return when != never_due && when <= time_here();
 }
 
@@ -47,9 +48,9 @@ bool chan_clock_set(chan_core* c, std::int64_t when, std::int64_t period) noexce
   refuse_outsiders(c->bubble, when == never_due ? "stop of synctest timer" : "reset of synctest timer");
   g_list woken;  // those that wait look at the new time
   c->lock.lock();
-  const bool was_set = c->clock->when != never_due;
-  __atomic_store_n(&c->clock->when, when, __ATOMIC_RELAXED);
-  c->clock->period = period;
+  const bool was_set = c->clock()->when != never_due;
+  __atomic_store_n(&c->clock()->when, when, __ATOMIC_RELAXED);
+  c->clock()->period = period;
   if (when != never_due) {
     while (sudog* s = dequeue(c->receivers)) {
       s->success = false;

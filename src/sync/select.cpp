@@ -69,7 +69,7 @@ class candidates {
 [[gnu::always_inline]] inline bool looks_ready(const select_case& k) noexcept {
   const chan_core* c = k.channel;
   const auto glance = [](const auto& field) { return __atomic_load_n(&field, __ATOMIC_RELAXED); };
-  if (k.op == select_op::recv) return glance(c->count) != 0 || glance(c->senders.first) != nullptr || glance(c->closed) || (c->clock && is_due(c));
+  if (k.op == select_op::recv) return glance(c->count) != 0 || glance(c->senders.first) != nullptr || glance(c->closed) || (c->ticks && is_due(c));
   return glance(c->receivers.first) != nullptr || glance(c->count) < c->capacity || glance(c->closed);
 }
 // The fields are plain ones, which a thread that has the lock may write meanwhile. What is read is only a hint, but to
@@ -197,7 +197,7 @@ std::int64_t enqueue_on_all(runnable* gp, const select_case* cases, std::size_t 
     while (!order.empty()) enqueue(order.take());
   }
   for (std::size_t i = 0; i < n; i++) {
-    if (cases[i].channel && cases[i].channel->clock) deadline = std::min(deadline, cases[i].channel->clock->when);
+    if (cases[i].channel && cases[i].channel->ticks) deadline = std::min(deadline, cases[i].channel->clock()->when);
   }
   return deadline;
 }
@@ -210,7 +210,7 @@ select_result leave_all(const select_case* cases, std::size_t n, sudog* entries)
   for (std::size_t i = 0; i < n; i++) {
     if (!cases[i].channel) continue;
     const sudog& s = entries[i];
-    const bool clock = cases[i].channel->clock != nullptr;
+    const bool clock = cases[i].channel->ticks;
     has_clock |= clock;
     if (s.served) r = {clock ? select_look_again : static_cast<int>(i), s.success ? chan_status::done : chan_status::closed};  // only one of the wakers writes them
     leave(cases[i], &entries[i]);
@@ -323,7 +323,7 @@ void deadline_passed(heap_timer* t, due_list& due) noexcept {
 }  // namespace
 
 select_hold::select_hold(const select_case* cases, std::size_t n) noexcept
-    : cases_(cases), n_(std::any_of(cases, cases + n, [](const select_case& k) { return k.channel && k.channel->clock; }) ? n : 0) {
+    : cases_(cases), n_(std::any_of(cases, cases + n, [](const select_case& k) { return k.channel && k.channel->ticks; }) ? n : 0) {
   for (std::size_t i = 0; i < n_; i++) {
     if (cases_[i].channel) chan_add_ref(cases_[i].channel);
   }

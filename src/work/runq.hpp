@@ -38,15 +38,20 @@ class runq {
 
   /// Puts gp into `next`; gives back who was there, to be appended. Owner only.
   [[nodiscard, gnu::always_inline]] runnable* exchange_next(runnable* gp) noexcept {
-    if (alone()) {
-      runnable* old = next_.load(std::memory_order_relaxed);
-      next_.store(gp, std::memory_order_release);  // [mo:runq.next] publishes gp to a thief that comes later
-      leave();
-      return old;
-    }
-    leave();
+    runnable* old;
+    if (exchange_next_alone(gp, old)) return old;
     // [mo:runq.next] acq_rel: release publishes gp to a thief.
     return next_.exchange(gp, std::memory_order_acq_rel);
+  }
+  /// The same when there are no thieves; else false. Owner only.
+  [[nodiscard, gnu::always_inline]] bool exchange_next_alone(runnable* gp, runnable*& old) noexcept {
+    const bool can = __builtin_expect(alone(), 1);
+    if (can) {
+      old = next_.load(std::memory_order_relaxed);
+      next_.store(gp, std::memory_order_release);  // [mo:runq.next] publishes gp to a thief that comes later
+    }
+    leave();
+    return can;
   }
 
   /// `next`, else the oldest of the ring, else null. Owner only.
