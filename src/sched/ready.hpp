@@ -7,9 +7,9 @@
 namespace weft {
 
 // What is seldom, called last, so that the usual half saves no registers; false, for awaiters, which end with that: it does not wait.
-/// r is runnable, and on no queue.
+/// ready(r).
 [[gnu::noinline]] bool ready_whoever(runnable* r) noexcept;
-/// `outside`: the caller was outside the runtime, and is to be again.
+/// r is runnable, and on no queue. `outside`: the caller was outside the runtime, and is to be again.
 [[gnu::noinline]] bool queue_somehow(m* mp, runnable* r, bool outside) noexcept;
 /// The same with r queued, and `kicked` (or null) in its place. The caller is inside.
 [[gnu::noinline]] bool queued(m* mp, runnable* kicked, bool outside) noexcept;
