@@ -98,8 +98,8 @@ class WEFT_API context {
   explicit operator bool() const noexcept { return node_.get() != nullptr; }
   friend bool operator==(const context&, const context&) noexcept = default;
 
-  /// For waits: what ends them; null when it is never done.
-  [[nodiscard]] detail::done_core* done_core() const noexcept;
+  /// For waits: what ends them; null when it is never done. Throws what a custom_context's functions throw.
+  [[nodiscard]] detail::done_core* done_core() const;
 
  private:
   friend detail::context_access;

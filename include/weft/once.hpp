@@ -58,12 +58,14 @@ struct once_state {
   explicit once_state(const F& fn) : f(fn) {}
 
   void call() {
-    // Gone with all that it holds, however it ends.
-    F fn = std::move(*f);
-    f.reset();
+    struct reset {  // gone with all that it holds, however it ends
+      std::optional<F>& f;
+      ~reset() { f.reset(); }
+    };
+    const reset at_end{f};
     error = exception_of([&] {
-      if constexpr (std::is_void_v<value_type>) std::invoke(fn), value.emplace(true);
-      else value.emplace(std::invoke(fn));
+      if constexpr (std::is_void_v<value_type>) std::invoke(*f), value.emplace(true);
+      else value.emplace(std::invoke(*f));
     });
   }
   const stored_type& get() {

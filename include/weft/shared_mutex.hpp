@@ -60,7 +60,7 @@ class shared_mutex {
   WEFT_API void unlock() noexcept;
 
   /// Locks for reading, waiting while a writer holds it or waits for it.
-  /// Parks: yes.    Threads: any.    Allocates: once per thread, 4 KiB that are kept, when a lock is read by it very often.
+  /// Parks: yes.    Threads: any.    Allocates: once per thread, 8 KiB that are kept, when a lock is read by it very often.
   WEFT_API void lock_shared();
   /// False also while a writer waits.    Parks: no.    Threads: any.
   [[nodiscard]] WEFT_API bool try_lock_shared() noexcept;
@@ -82,9 +82,10 @@ class shared_mutex {
     if (!detail::is_over(limit) && lock_shared_until(limit) == detail::wait_end::woken) return {};
     return detail::err_of(ctx);
   }
-  /// Of one that nobody holds for reading: fatal ("sync: RUnlock of unlocked RWMutex"). Where readers are counted by thread it is noticed
-  /// later: by the first writer, or the destructor, that comes when no other reader is inside. A writer that comes while one is gets in
-  /// beside it. A weft built with WEFT_SLOW_CHECKS notices at once there, too.
+  /// Of one that nobody holds for reading: fatal ("sync: RUnlock of unlocked RWMutex"). Beside a reader that is inside it passes for
+  /// that one's, as in Go. Where readers are counted by thread, and some have left on another thread than they came on, it may be
+  /// noticed later: by the first writer, or the destructor, that comes when no reader is inside. A weft built with WEFT_SLOW_CHECKS
+  /// notices it at once there, too.
   /// Parks: no.    Threads: any.
   WEFT_API void unlock_shared() noexcept;
 

@@ -103,7 +103,7 @@ std::stop_token context::get_stop_token() const {
   return n ? n->stop_token() : std::stop_token();
 }
 
-detail::done_core* context::done_core() const noexcept {
+detail::done_core* context::done_core() const {
   cancel_node* n = node_.get() ? detail::canceller_of(*this) : nullptr;
   return n ? &n->core : nullptr;
 }

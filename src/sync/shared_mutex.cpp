@@ -49,7 +49,7 @@ constexpr std::uint32_t readers_of(std::uint64_t s) noexcept { return static_cas
 std::int32_t sum_over_threads(unsigned slot) noexcept {
   std::uint32_t sum = 0;
   // [mo:rw.count] acquire, pairs with the releases in add(): what readers did is seen.
-  for (thread_counts* c = all_thread_counts(); c; c = c->next) sum += c->readers[slot].load(std::memory_order_acquire);
+  for (thread_counts* c = all_thread_counts(); c; c = c->next) sum += c->readers[slot].n.load(std::memory_order_acquire);
   return static_cast<std::int32_t>(sum);
 }
 
@@ -63,13 +63,27 @@ bool is_empty(std::uint64_t s) noexcept {
   return sum <= 0;
 }
 
-void add(thread_counts* c, unsigned slot, int n) noexcept {
-  atomic<std::uint32_t>& count = c->readers[slot];
-  count.store(count.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n), std::memory_order_release);  // [mo:rw.count]
+std::uint32_t add(thread_counts* c, unsigned slot, int n) noexcept {
+  atomic<std::uint32_t>& count = c->readers[slot].n;
+  const std::uint32_t now = count.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n);
+  count.store(now, std::memory_order_release);  // [mo:rw.count]
+  return now;
 }
 
-// Counts by thread cannot tell an unlock too many from one on another thread: while a reader is inside it takes that one's
-// place, and is noticed only where a sum comes out below 0. With slow checks a shared count of the same readers tells at once.
+// An unlock too many and one on another thread look the same to a thread that counts: both may bring it below where it began.
+// Each time that it gets lower than it has been since then, unlock_shared() asks the sum. So an unlock too many by a thread
+// whose readers stay with it is noticed at once, others where a writer sums up; beside a reader that is inside, none is, as
+// in Go. With slow checks a shared count of the same readers tells at once, always.
+bool lower_than_ever(thread_counts* c, unsigned slot, std::uint32_t now) noexcept {
+  // [mo:own] relaxed: only a hint where to look
+  return static_cast<std::int32_t>(now - c->readers[slot].lowest.load(std::memory_order_relaxed)) < 0;
+}
+void forget_lowest(unsigned slot) noexcept {
+  for (thread_counts* c = all_thread_counts(); c; c = c->next) {
+    c->readers[slot].lowest.store(c->readers[slot].n.load(std::memory_order_relaxed), std::memory_order_relaxed);  // [mo:own]
+  }
+}
+
 #if WEFT_SLOW_CHECKS
 void count_again(unsigned slot, int n) noexcept {
   static atomic<std::int64_t> inside[thread_counts::slots];
@@ -198,6 +212,7 @@ struct shared_mutex_impl {
     if (thieves.no_membarrier) return s;
     if (slot_of(s) == 0) s |= static_cast<std::uint64_t>(take_slot()) << slot_shift;
     if (slot_of(s) == 0) return s;
+    forget_lowest(slot_of(s));
     count_again(slot_of(s), static_cast<int>(readers_of(s)));
     add(this_thread_counts(), slot_of(s), static_cast<int>(readers_of(s)));
     return (s & (slot_bits | waiting)) | biased;
@@ -210,6 +225,14 @@ struct shared_mutex_impl {
     if (s & draining) s = let_writer_in(m, s, woken);
     give_guard(m, s);
     woken.inject_all();
+  }
+
+  // There seem to have been more unlocks than locks. The sum is no snapshot while readers come and go: what a writer finds is.
+  [[gnu::cold, gnu::noinline]] static void look_whether_too_many(shared_mutex& m, thread_counts* c, unsigned slot, std::uint32_t now) noexcept {
+    // Further down after every eighth more, so that who only ever unlocks here does not sum up each time.
+    const std::uint32_t drift = static_cast<std::int32_t>(now) < 0 ? 0 - now : now;
+    c->readers[slot].lowest.store(now - drift / 8, std::memory_order_relaxed);  // [mo:own]
+    if (sum_over_threads(slot) < 0 && m.try_lock()) m.unlock();
   }
 
   /// The state was biased: in, if it still is.
@@ -244,12 +267,12 @@ using impl = shared_mutex_impl;
 
 shared_mutex::~shared_mutex() {
   if (waiters_.first) destroyed_in_use("weft::shared_mutex");
-  const std::uint64_t s = state_.load(std::memory_order_relaxed);
-  if (slot_of(s) == 0) return;
+  if (slot_of(state_.load(std::memory_order_relaxed)) == 0) return;
   // A reader that has counted itself out, and so let us in, may not have looked at state_ for the last time.
   for (thread_counts* c = all_thread_counts(); c; c = c->next) {
     while (c->leaving.load(std::memory_order_acquire) != 0) ::sched_yield();  // [mo:rw.leaving]
   }
+  const std::uint64_t s = state_.load(std::memory_order_relaxed);
   // The slot's next owner begins at 0. Who destroys a lock while it is read keeps the slot from being used again.
   const std::int64_t sum = (s & (biased | residue)) ? sum_over_threads(slot_of(s)) : 0;
   if (sum < 0) fatal("sync: RUnlock of unlocked RWMutex");
@@ -353,9 +376,10 @@ void shared_mutex::unlock_shared() noexcept {
     thread_counts* c = this_thread_counts();
     // [mo:rw.leaving] release, pairs with the acquire in the destructor; set before the count, which lets a writer in.
     c->leaving.store(1, std::memory_order_relaxed);
-    add(c, slot_of(s), -1);
+    const std::uint32_t now = add(c, slot_of(s), -1);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // [mo:rw.bias]
     if (__builtin_expect((state_.load(std::memory_order_relaxed) & biased) == 0, 0)) impl::look_whether_empty(*this);
+    else if (__builtin_expect(lower_than_ever(c, slot_of(s), now), 0)) impl::look_whether_too_many(*this, c, slot_of(s), now);
     c->leaving.store(0, std::memory_order_release);  // [mo:rw.leaving]
     return;
   }

@@ -25,7 +25,11 @@ struct alignas(64) thread_counts {
   thread_counts* next = nullptr;           // of all there are: never freed, but handed on, sums and all, when its thread ends
   atomic<bool> taken{true};
   unsigned number = 0;                     // of the block, from 0: to spread threads over lists
-  alignas(64) atomic<std::uint32_t> readers[slots] = {};  // shared_mutex: by the lock's slot; these may wrap, and so their sum
+  struct reader_count {
+    atomic<std::uint32_t> n{0};       // may wrap, and so may the sum
+    atomic<std::uint32_t> lowest{0};  // n was seen to be right down to here: a hint where to look again
+  };
+  alignas(64) reader_count readers[slots];  // shared_mutex: by the lock's slot
 };
 
 /// The calling thread's. Not to be held over a park.

@@ -603,6 +603,16 @@ WEFT_TEST(context, of_the_users_own_making_may_throw) {
   const context ctx(std::make_shared<throwing_context>());
   EXPECT_THROW(static_cast<void>(weft::after_func(ctx, [] {})), std::runtime_error);
   EXPECT_THROW(static_cast<void>(ctx.get_stop_token()), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(weft::with_cancel(ctx)), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(ctx.done_core()), std::runtime_error);
+  EXPECT_THROW(weft::parallel_for(0, 8, [](int) {}, {.ctx = ctx}), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(weft::make_chan<int>().recv(ctx)), std::runtime_error);
+  EXPECT_THROW(weft::task_group{ctx}, std::runtime_error);
+  EXPECT_THROW(static_cast<void>(weft::this_goroutine::sleep_for(1h, ctx)), std::runtime_error);
+  weft::mutex m;
+  EXPECT_THROW(static_cast<void>(m.lock(ctx)), std::runtime_error);
+  EXPECT_TRUE(m.try_lock());
+  m.unlock();
 }
 
 // CONTEXT-13, CONTEXT-16. To stop a function ends what was made to watch for it, and no more.

@@ -109,6 +109,26 @@ WEFT_TEST(once_func, lets_go_of_what_it_captured_after_the_call) {
   EXPECT_TRUE(seen_too.expired());
 }
 
+// ONCE-04. What throws when it is moved may be wrapped; nobody is told that the function did not return.
+WEFT_TEST(once_func, does_not_move_the_function) {
+  struct unwilling {
+    bool* may_move;
+    explicit unwilling(bool* may) : may_move(may) {}
+    unwilling(unwilling&& o) : may_move(o.may_move) {
+      if (!*may_move) throw std::runtime_error("moved");
+    }
+    int operator()() const { return 7; }
+  };
+  bool may_move = true;
+  const auto f = weft::once_value(unwilling(&may_move));
+  const auto g = weft::once_func(unwilling(&may_move));
+  may_move = false;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(f(), 7);
+    g();
+  }
+}
+
 // ONCE-06
 WEFT_TEST(once_func, is_over_when_the_goroutine_ends_in_it) {
   int calls = 0;
