@@ -415,7 +415,8 @@ WEFT_TEST(shared_mutex, counts_of_threads_may_wrap) {
   weft::shared_mutex m;
   for (int i = 0; i < 20'000; ++i) std::shared_lock hold(m);  // it counts by thread now, where it can
   const auto shift = [](std::uint32_t n) {
-    for (auto& count : weft::this_thread_counts()->readers) count.n.store(count.n.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    for (auto& count : weft::this_thread_counts()->readers)
+      count.n.store(count.n.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   };
   std::atomic<int> step{0};
   const auto reaches = [&](int n) {
