@@ -40,6 +40,7 @@ void poll_network(p* pp) noexcept {
   bump(pp->count.polls);
   g_list list = netpoll(0);
   inject(list);
+  pp->polled_until = pp->queue.end();
 }
 
 runnable* take_background_locked(std::int64_t now) noexcept {
@@ -60,7 +61,9 @@ runnable* look(p* pp) noexcept {
     pp->slice_start = now;
     if (runnable* gp = pp->queue.steal_next()) put_back(pp, gp);
   }
-  if (netpoll_waiters() > 0) {
+  // Not before those have run that came with the last look, here or by the global queue: who fetches more than he serves
+  // would let some of them wait for ever behind the newest. The monitor looks all the same, each 10 ms.
+  if (netpoll_waiters() > 0 && pp->queue.has_passed(pp->polled_until) && sched.global.have_run() == 0) {
     std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
     if (last != 0 && now - last > 1'000'000 && sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp);
   }

@@ -29,11 +29,18 @@ namespace weft {
   // [mo:taking] acquire: with false, what the last taker did to mp->pp is seen.
   return __builtin_expect(!mp->taking.load(std::memory_order_acquire), 1);
 }
-[[gnu::always_inline]] inline void enter_runtime(m* mp) noexcept {
-  if (!try_enter_runtime(mp)) wait_for_taker(mp);
-}
 [[gnu::always_inline]] inline void leave_runtime(m* mp) noexcept {
   mp->in_rt.store(false, std::memory_order_release);  // [mo:in_rt] pairs with the acquire in take_p_locked()
+}
+/// For leaves that can do without their P: false when they are inside already, or have to wait; then nothing has been entered.
+[[nodiscard, gnu::always_inline]] inline bool enter_runtime_at_once(m* mp) noexcept {
+  if (__builtin_expect(mp->in_rt.load(std::memory_order_relaxed), 0)) return false;
+  if (try_enter_runtime(mp)) return true;
+  leave_runtime(mp);  // whatever the taker does, we have not looked at the P
+  return false;
+}
+[[gnu::always_inline]] inline void enter_runtime(m* mp) noexcept {
+  if (!try_enter_runtime(mp)) wait_for_taker(mp);
 }
 
 /// gp's blocking call, on mp, has ended, or has become a wait.

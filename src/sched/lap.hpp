@@ -170,11 +170,24 @@ g* go_prepare(g* gp, void (*run)(void*)) noexcept;
 /// runnable. Any stack, any thread.
 void start_goroutine(void (*run)(void* closure), void* arg) noexcept;
 std::uint64_t fresh_id() noexcept;
+/// gp's id, or that of the task that runs on its stack for now, which is made when first asked for.
+[[nodiscard]] inline std::uint64_t id_of(const g* gp) noexcept {
+  if (!gp->identity) return gp->id;
+  if (*gp->identity == 0) *gp->identity = fresh_id();
+  return *gp->identity;
+}
 /// A goroutine that is to run for the first time gets its stack, with the forged frame on it. Holder of pp only.
 void bind_stack(p* pp, g* gp) noexcept;
 /// One more goroutine has started, or ended, on pp or, when that is null, without a P.
-void count_started(p* pp) noexcept;
-void count_ended(p* pp) noexcept;
+inline void count_started(p* pp) noexcept {
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.started);
+  else sched.started.fetch_add(1, std::memory_order_relaxed);
+}
+inline void count_ended(p* pp) noexcept {
+  // Release: who counts with goroutines() sees what they did who are not there any more. A P's M has seen all that ended on the P.
+  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.ended, std::int64_t{1}, std::memory_order_release);  // [mo:ended]
+  else sched.ended.fetch_add(1, std::memory_order_release);                                                   // [mo:ended]
+}
 /// A goroutine has ended: its stack and its record go to the caches.
 void free_g(p* pp, g* gp) noexcept;
 /// An idle M gives pages of free stacks back, when none has been taken for a while: a bounded number at a time. How long it may

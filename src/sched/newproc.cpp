@@ -233,16 +233,6 @@ int goroutines() noexcept {
   return static_cast<int>(n < 0 ? 0 : n);
 }
 
-void count_started(p* pp) noexcept {
-  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.started);
-  else sched.started.fetch_add(1, std::memory_order_relaxed);
-}
-void count_ended(p* pp) noexcept {
-  // Release: who counts with goroutines() sees what they did who are not there any more. A P's M has seen all that ended on the P.
-  if (__builtin_expect(pp != nullptr, 1)) bump(pp->count.ended, std::int64_t{1}, std::memory_order_release);  // [mo:ended]
-  else sched.ended.fetch_add(1, std::memory_order_release);                                                   // [mo:ended]
-}
-
 g* go_prepare(g* gp, void (*run)(void*)) noexcept {
   gp->entry = run;
   m* mp = this_m();

@@ -40,9 +40,7 @@ std::uint64_t id() noexcept {
   const g* gp = current_g();
   if (!gp) gp = attached_g();
   if (!gp) return 0;
-  if (!gp->identity) return gp->id;
-  if (*gp->identity == 0) *gp->identity = fresh_id();
-  return *gp->identity;
+  return id_of(gp);
 }
 
 stack_use stack_usage() noexcept {

@@ -216,11 +216,11 @@ WEFT_UNSANITIZED void print_trace(std::int64_t now) noexcept {
   out << (sched.trace_detail ? "\n" : "]\n");
 }
 
-// Sleeps for `ns`, or until woken.
-void sleep(std::int64_t ns) noexcept {
+// Sleeps for `ns`, or until woken, which it tells.
+bool sleep(std::int64_t ns) noexcept {
+  if (sched.sysmon_signal.load(std::memory_order_relaxed) == 0) os::futex_wait(sched.sysmon_signal, 0, ns);
   // [mo:sysmon] acquire, pairs with the release in wake_sysmon().
-  if (sched.sysmon_signal.load(std::memory_order_acquire) == 0) os::futex_wait(sched.sysmon_signal, 0, ns);
-  sched.sysmon_signal.store(0, std::memory_order_relaxed);
+  return sched.sysmon_signal.exchange(0, std::memory_order_acquire) != 0;
 }
 
 void rest() noexcept {
@@ -237,7 +237,7 @@ void rest() noexcept {
   }
 }
 
-// For dumps, which say how long somebody has been waiting: some each second, and (nearly) all before a long sleep.
+// For dumps, which say how long somebody has been waiting: some each second, and (nearly) all in a long sleep.
 void note_waits(std::int64_t now, int times) noexcept {
   static std::int64_t next = 0;
   if (times == 1 && now < next) return;
@@ -252,8 +252,12 @@ bool sleep_deeply() noexcept {
     if (sched.idle_p_count.load(std::memory_order_relaxed) != sched.procs.load(std::memory_order_relaxed) || sched.new_ms) return false;
     sched.sysmon_deep.store(true, std::memory_order_relaxed);
   }
-  note_waits(os::now_ns(), 64);
-  sleep(sched.trace_every_ns ? sched.trace_every_ns : os::forever_ns);
+  constexpr std::int64_t second = 1'000'000'000;
+  const std::int64_t limit = sched.trace_every_ns ? sched.trace_every_ns : os::forever_ns;
+  if (!sleep(std::min(limit, second))) {
+    note_waits(os::now_ns(), 64);
+    if (limit > second) sleep(limit);
+  }
   sched.sysmon_deep.store(false, std::memory_order_relaxed);
   return true;
 }

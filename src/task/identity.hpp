@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "sched/local.hpp"
 #include "sched/sched.hpp"
@@ -12,27 +13,38 @@ namespace weft::detail {
 /// While it lives, the goroutine answers for the task. The id is made when it is first asked for.
 class borrowed_identity {
  public:
-  explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity), locals_(gp->locals), unwinds_(gp->flags & g_unwinding), exceptions_(*this_m()->eh) {
+  [[gnu::always_inline]] explicit borrowed_identity(g* gp) noexcept : gp_(gp), outer_(gp->identity) {
     gp->identity = &id_;
-    gp->locals = nullptr;
-    if (__builtin_expect(unwinds_ != 0, 0)) gp->flags &= static_cast<std::uint16_t>(~g_unwinding);
-    *this_m()->eh = {};
+    const eh_globals& eh = *this_m()->eh;
+    hidden_ = (gp->flags & g_unwinding) != 0 || gp->locals || eh.caught || eh.uncaught != 0;
+    if (__builtin_expect(hidden_, 0)) hide();
   }
-  ~borrowed_identity() {
+  [[gnu::always_inline]] ~borrowed_identity() {
     if (__builtin_expect(gp_->locals != nullptr, 0)) destroy_locals();
-    gp_->locals = locals_;
     gp_->identity = outer_;
-    if (__builtin_expect(unwinds_ != 0, 0)) gp_->flags |= unwinds_;
-    *this_m()->eh = exceptions_;
+    if (__builtin_expect(hidden_, 0)) show();
   }
   borrowed_identity(const borrowed_identity&) = delete;
 
  private:
+  [[gnu::cold, gnu::noinline]] void hide() noexcept {
+    locals_ = std::exchange(gp_->locals, nullptr);
+    unwinds_ = gp_->flags & g_unwinding;
+    gp_->flags &= static_cast<std::uint16_t>(~g_unwinding);
+    exceptions_ = std::exchange(*this_m()->eh, {});
+  }
+  [[gnu::cold, gnu::noinline]] void show() noexcept {
+    gp_->locals = locals_;
+    gp_->flags |= unwinds_;
+    *this_m()->eh = exceptions_;
+  }
+
   g* gp_;  // its stack is the one we are on, whatever thread that is now
   std::uint64_t* outer_;
-  local_node* locals_;
   std::uint64_t id_ = 0;
+  bool hidden_;  // what the joiner has and the task must not see: the rest of this
   std::uint16_t unwinds_;  // it joins in a destructor
+  local_node* locals_;
   eh_globals exceptions_;
 };
 

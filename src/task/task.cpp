@@ -44,18 +44,23 @@ struct alignas(64) tasks_of_p {
 
 tasks_of_p* of(p* pp) noexcept { return static_cast<tasks_of_p*>(pp->tasks.load(std::memory_order_acquire)); }  // [mo:tasks]
 
-tasks_of_p* of_mine(p* pp) noexcept {
-  if (tasks_of_p* t = of(pp)) return t;
+[[gnu::cold, gnu::noinline]] tasks_of_p* make_tasks(p* pp) noexcept {
   void* memory = std::aligned_alloc(alignof(tasks_of_p), sizeof(tasks_of_p));
   if (!memory) fatal("out of memory: tasks");
   auto* t = ::new (memory) tasks_of_p();
   pp->tasks.store(t, std::memory_order_release);  // [mo:tasks]
   return t;
 }
+[[gnu::always_inline]] inline tasks_of_p* of_mine(p* pp) noexcept {
+  tasks_of_p* t = of(pp);
+  return __builtin_expect(t != nullptr, 1) ? t : make_tasks(pp);
+}
 
-p* current_p() noexcept {
-  m* mp = this_m();
-  return mp && mp->curg ? +mp->pp : nullptr;
+// The P of the goroutine that runs on mp; null without one, and in the scheduler. Inside weft.
+p* p_of(const m* mp) noexcept { return mp && mp->curg ? +mp->pp : nullptr; }
+tasks_of_p* of_goroutine(const m* mp) noexcept {
+  p* pp = p_of(mp);
+  return pp ? of(pp) : nullptr;
 }
 
 void push_locked(tasks_of_p* l, task_base* t) noexcept {
@@ -67,7 +72,7 @@ void push_locked(tasks_of_p* l, task_base* t) noexcept {
   t->home.store(l, std::memory_order_relaxed);
 }
 
-void remove_locked(tasks_of_p* l, task_base* t) noexcept {
+[[gnu::always_inline]] inline void remove_locked(tasks_of_p* l, task_base* t) noexcept {
   if (t->newer) t->newer->older = t->older;
   else l->newest.store(t->older, std::memory_order_relaxed);
   if (t->older) t->older->newer = t->newer;
@@ -182,7 +187,7 @@ void leave(p* from, p* heir) noexcept {
 }
 
 // Takes t off whatever list it is on; false when somebody has started it.
-bool claim_this(task_base* t) noexcept {
+[[gnu::always_inline]] inline bool claim_this(task_base* t) noexcept {
   for (;;) {
     auto* l = static_cast<tasks_of_p*>(t->home.load(std::memory_order_acquire));  // [mo:own] the lock decides
     if (!l) return false;
@@ -215,7 +220,7 @@ namespace weft::detail {
 
 bool has_room(const g* gp) noexcept {
   const auto* here = static_cast<const char*>(__builtin_frame_address(0));  // a local may lie in AddressSanitizer's own memory
-  return here - gp->stack.low >= (std::ptrdiff_t{1} << sched.stack_size_class) / 2;
+  return here - gp->stack.low >= (std::ptrdiff_t{1} << sched.stack_size_class) >> 1;
 }
 
 task_base* claim_newest_of(const task_group_core& c) noexcept {
@@ -237,43 +242,56 @@ bool has_unstarted(p* pp) noexcept {
   return l && l->newest.load(std::memory_order_relaxed) != nullptr;
 }
 
-void* task_alloc(std::size_t size, std::size_t align) {
-  const std::size_t cls = (size - 1) / class_bytes;
+namespace {
+
+constexpr bool is_cached(std::size_t size, std::size_t align) noexcept { return size <= classes * class_bytes && align <= alignof(std::max_align_t); }
+
+[[gnu::noinline]] void* alloc_anew(std::size_t size, std::size_t align) {
   if (align > alignof(std::max_align_t)) return ::operator new(size, std::align_val_t(align));
-  if (cls < classes) {
-    const in_runtime inside(this_m());
-    if (p* pp = current_p()) {
-      tasks_of_p* l = of_mine(pp);
-      if (auto* b = l->free[cls]) {
-        l->free[cls] = b->next;
-        l->free_count[cls]--;
-        return b;
-      }
-    }
-    size = (cls + 1) * class_bytes;
-  }
+  if (is_cached(size, align)) size = (size + class_bytes - 1) / class_bytes * class_bytes;
   void* memory = std::malloc(size);
   if (!memory) throw std::bad_alloc();
   return memory;
 }
+[[gnu::noinline]] void free_for_good(void* memory, std::size_t align) noexcept {
+  if (align > alignof(std::max_align_t)) ::operator delete(memory, std::align_val_t(align));
+  else std::free(memory);
+}
+
+}  // namespace
+
+void* task_alloc(std::size_t size, std::size_t align) {
+  m* mp = this_m();
+  if (is_cached(size, align) && mp && enter_runtime_at_once(mp)) {
+    const std::size_t cls = (size - 1) / class_bytes;
+    tasks_of_p* l = of_goroutine(mp);
+    auto* b = l ? l->free[cls] : nullptr;
+    if (b) {
+      l->free[cls] = b->next;
+      l->free_count[cls]--;
+    }
+    leave_runtime(mp);
+    if (b) return b;
+  }
+  return alloc_anew(size, align);
+}
 
 void task_free(void* memory, std::size_t size, std::size_t align) noexcept {
-  const std::size_t cls = (size - 1) / class_bytes;
-  if (align > alignof(std::max_align_t)) return ::operator delete(memory, std::align_val_t(align));
-  if (cls < classes) {
-    const in_runtime inside(this_m());
-    if (p* pp = current_p()) {
-      tasks_of_p* l = of_mine(pp);
-      if (l->free_count[cls] < cached) {
-        auto* b = static_cast<tasks_of_p::block*>(memory);
-        b->next = l->free[cls];
-        l->free[cls] = b;
-        l->free_count[cls]++;
-        return;
-      }
+  m* mp = this_m();
+  if (is_cached(size, align) && mp && enter_runtime_at_once(mp)) {
+    const std::size_t cls = (size - 1) / class_bytes;
+    tasks_of_p* l = of_goroutine(mp);
+    const bool has_room = l && l->free_count[cls] < cached;
+    if (has_room) {
+      auto* b = static_cast<tasks_of_p::block*>(memory);
+      b->next = l->free[cls];
+      l->free[cls] = b;
+      l->free_count[cls]++;
     }
+    leave_runtime(mp);
+    if (has_room) return;
   }
-  std::free(memory);
+  free_for_good(memory, align);
 }
 
 void task_start(task_base* t) noexcept {
@@ -281,8 +299,8 @@ void task_start(task_base* t) noexcept {
   {
     m* mp = this_m();
     const in_runtime inside(mp);
-    if (p* pp = bubble_here() ? nullptr : current_p()) {  // a bubble must know of all that may run in it
-      t->creator = this_goroutine::id();
+    if (p* pp = bubble_here() ? nullptr : p_of(mp)) {  // a bubble must know of all that may run in it
+      t->creator = id_of(mp->curg);
       t->created_at = created_at;
       bump(pp->count.started);
       tasks_of_p* l = of_mine(pp);
@@ -303,36 +321,44 @@ void task_start(task_base* t) noexcept {
   go_commit(made.gp, &run_as_goroutine);
 }
 
-bool task_run_or_start(task_base* t) {
+namespace {
+
+[[gnu::cold, gnu::noinline]] bool start_claimed(task_base* t) noexcept {
+  g* fresh = make_goroutine(t);
+  m* mp = this_m();
+  const in_runtime inside(mp);
+  put_next(mp ? +mp->pp : nullptr, fresh);
+  wakep();
+  return false;
+}
+
+[[gnu::always_inline]] inline bool run_or_start(task_base* t) {
   if (!t) throw std::logic_error("weft: join of an empty task handle");
   // [mo:task] acquire, pairs with the release in finish(): the result.
   if (t->state.load(std::memory_order_acquire) & done) return true;
-  g* gp = current_or_thread();
-  if (!(gp->flags & g_thread) && has_room(gp) && claim_this(t)) {
-    {
-      const borrowed_identity id(gp);
-      call(t);
-    }
-    // [mo:own] Both references are ours.
-    t->state.store(t->state.load(std::memory_order_relaxed) | done, std::memory_order_relaxed);
-    t->refs.store(1, std::memory_order_relaxed);
-    {
-      m* mp = this_m();
-      const in_runtime inside(mp);
-      count_ended(mp->pp);
-    }
-    if (__builtin_expect((t->state.load(std::memory_order_relaxed) & task_base::has_channel) != 0, 0)) chan_close(t->channel);
-    return true;
+  if (!claim_this(t)) return false;
+  g* gp = current_g();
+  if (!gp || !has_room(gp)) return start_claimed(t);
+  {
+    const borrowed_identity id(gp);
+    call(t);
   }
-  if (claim_this(t)) {
-    g* fresh = make_goroutine(t);
+  // [mo:own] Both references are ours.
+  const std::uint32_t now = t->state.load(std::memory_order_relaxed) | done;
+  t->state.store(now, std::memory_order_relaxed);
+  t->refs.store(1, std::memory_order_relaxed);
+  {
     m* mp = this_m();
     const in_runtime inside(mp);
-    put_next(mp ? +mp->pp : nullptr, fresh);
-    wakep();
+    count_ended(mp->pp);
   }
-  return false;
+  if (__builtin_expect((now & task_base::has_channel) != 0, 0)) chan_close(t->channel);
+  return true;
 }
+
+}  // namespace
+
+bool task_run_or_start(task_base* t) { return run_or_start(t); }
 
 bool task_await(task_base* t, sudog& s, runnable& r) noexcept {
   s.gp = &r;
@@ -342,7 +368,7 @@ bool task_await(task_base* t, sudog& s, runnable& r) noexcept {
 }
 
 void task_join(task_base* t) {
-  if (task_run_or_start(t)) return tell_joiner(t);
+  if (run_or_start(t)) return tell_joiner(t);
   unwind_if_due();
   if (t->state.load(std::memory_order_relaxed) & task_base::has_channel) {  // [mo:own] the handle's owner made it
     chan_recv(t->channel, nullptr);

@@ -69,14 +69,20 @@ class global_runq {
   /// Without the lock: may be out of date. seq_cst where the last searcher looks again before it sleeps (sched/idle.cpp).
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }  // [mo:idle]
 
+  /// How many of them have run before; a guess without the lock.
+  [[nodiscard]] std::uint32_t have_run() const noexcept { return have_run_.load(std::memory_order_relaxed); }
+
  private:
   static g*& older(runnable* fresh) noexcept { return static_cast<g*>(fresh)->older; }  // only goroutines are among those
-  void publish() noexcept { size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst); }  // [mo:idle] pairs with size()
+  void publish() noexcept {
+    have_run_.store(waiting_.size, std::memory_order_relaxed);             // [mo:own] a hint
+    size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst);  // [mo:idle] pairs with size()
+  }
   g_list waiting_, fresh_;
   static constexpr std::int64_t fresh_turn_ns = 100'000;
   std::int64_t last_fresh_turn_ = 0;
   bool was_fresh_turn_ = false;
-  atomic<std::uint32_t> size_{0};
+  atomic<std::uint32_t> size_{0}, have_run_{0};
 };
 
 }  // namespace weft

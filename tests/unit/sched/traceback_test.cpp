@@ -57,6 +57,24 @@ WEFT_TEST(traceback, shows_minutes_of_waiting_once_somebody_has_looked) {
   all.wait();
 }
 
+// More than the monitor notes in passing: all of them, when it has slept for a second.
+WEFT_TEST(traceback, all_that_wait_are_noted_while_the_process_sleeps) {
+  constexpr int n = 10'000;
+  const auto never = weft::make_chan<void>();
+  weft::wait_group all;
+  for (int i = 0; i < n; ++i) all.go([never] { never.recv(); });
+  const auto noted = [] {
+    int count = 0;
+    weft::for_each_g([](weft::g* gp, void* c) { *static_cast<int*>(c) += (gp->wait.load() & weft::g_wait_noted) != 0; }, &count);
+    return count;
+  };
+  EXPECT_LT(noted(), n);
+  for (int tries = 0; tries < 3 && noted() < n; ++tries) weft::this_goroutine::sleep_for(1500ms);
+  EXPECT_GE(noted(), n);
+  never.close();
+  all.wait();
+}
+
 // DEADLOCK-12
 WEFT_TEST(traceback, says_who_is_locked_to_a_thread) {
   weft::this_goroutine::lock_thread();
