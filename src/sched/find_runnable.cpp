@@ -36,11 +36,39 @@ void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
   }
 }
 
-void poll_network(p* pp) noexcept {
+void poll_network(p* pp, std::uint32_t most) noexcept {
   bump(pp->count.polls);
-  g_list list = netpoll(0);
+  g_list list = netpoll(0, most);
   inject(list);
-  pp->polled_until = pp->queue.end();
+}
+
+// A fair share of the global queue, `most` at most, to the end of the own one; those that have never run in their turns only.
+void take_elders(p* pp, std::int64_t now, std::uint32_t most) noexcept {
+  lock_guard hold(sched.lock);
+  const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
+  const std::uint32_t n = sched.global.in_order();
+  g_list in_order = sched.global.get(std::min({n, n / procs + 1, most}));
+  g_list due = sched.global.get_due(now, most - in_order.size);
+  for (g_list* batch : {&in_order, &due}) {
+    while (runnable* gp = batch->pop_front()) {
+      const bool fits = pp->queue.try_put(gp);
+      WEFT_INVARIANT(fits, "find_runnable: batch does not fit");
+    }
+  }
+}
+
+// For a queue that never gets empty: up to half a ring of those that would come next if it did, so that they wait no longer than
+// one round. Not more, for what does not fit goes to the global queue, and would wait there behind all that come later.
+void fill_up(p* pp, std::int64_t now) noexcept {
+  constexpr std::uint32_t enough = runq::capacity / 2;
+  const std::uint32_t ring = pp->queue.ring_size();
+  if (ring >= enough) return;
+  if (sched.global.size() != 0) take_elders(pp, now, enough - ring);
+  if (sched.global.in_order() != 0) return;
+  std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
+  if (netpoll_waiters() == 0 || last == 0 || now - last <= 1'000'000) return;
+  const std::uint32_t room = enough - std::min(enough, pp->queue.ring_size());
+  if (room != 0 && sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp, room);
 }
 
 runnable* take_background_locked(std::int64_t now) noexcept {
@@ -61,12 +89,7 @@ runnable* look(p* pp) noexcept {
     pp->slice_start = now;
     if (runnable* gp = pp->queue.steal_next()) put_back(pp, gp);
   }
-  // Not before those have run that came with the last look, here or by the global queue: who fetches more than he serves
-  // would let some of them wait for ever behind the newest. The monitor looks all the same, each 10 ms.
-  if (netpoll_waiters() > 0 && pp->queue.has_passed(pp->polled_until) && sched.global.have_run() == 0) {
-    std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
-    if (last != 0 && now - last > 1'000'000 && sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp);
-  }
+  fill_up(pp, now);
   if (sched.global.size() != 0) {
     lock_guard hold(sched.lock);
     if (runnable* gp = sched.global.get_oldest(now)) return gp;
@@ -401,7 +424,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (runnable* gp = take_global_locked(pp)) return gp;
     }
     if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {
-      poll_network(pp);
+      poll_network(pp, netpoll_most);
       if (runnable* gp = pp->queue.get(s)) return gp;
     }
     // At most half as many searchers as there are busy Ps: enough for any load, and no storm on a quiet one.

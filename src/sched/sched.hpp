@@ -52,7 +52,6 @@ struct alignas(64) p {
   atomic<std::uint32_t> tick{0};  // time slices begun: laps that inherited theirs do not count
   std::uint32_t slice_tick = 0;   // the tick at the last look at the clock,
   std::int64_t slice_start = 0;   // and when that was
-  std::uint32_t polled_until = 0; // the end of its queue after the last look at the network
   std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   struct counters {

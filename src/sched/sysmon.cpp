@@ -256,7 +256,7 @@ bool sleep_deeply() noexcept {
   const std::int64_t limit = sched.trace_every_ns ? sched.trace_every_ns : os::forever_ns;
   if (!sleep(std::min(limit, second))) {
     note_waits(os::now_ns(), 64);
-    if (limit > second) sleep(limit);
+    if (limit > second) sleep(limit == os::forever_ns ? limit : limit - second);
   }
   sched.sysmon_deep.store(false, std::memory_order_relaxed);
   return true;

@@ -228,12 +228,16 @@ struct shared_mutex_impl {
   }
 
   // There seem to have been more unlocks than locks. The sum is no snapshot while readers come and go: what a writer finds is.
+  // A correct program should not meet that writer, so one sum is not enough.
   [[gnu::cold, gnu::noinline]] static void look_whether_too_many(shared_mutex& m, thread_counts* c, unsigned slot,
                                                                  std::uint32_t now) noexcept {
     // Further down after every eighth more, so that who only ever unlocks here does not sum up each time.
     const std::uint32_t drift = static_cast<std::int32_t>(now) < 0 ? 0 - now : now;
     c->readers[slot].lowest.store(now - drift / 8, std::memory_order_relaxed);  // [mo:own]
-    if (sum_over_threads(slot) < 0 && m.try_lock()) m.unlock();
+    for (int i = 0; i < 4; i++) {
+      if (sum_over_threads(slot) >= 0) return;
+    }
+    if (m.try_lock()) m.unlock();
   }
 
   /// The state was biased: in, if it still is.

@@ -6,6 +6,7 @@
 // every 61st lap takes the oldest one that waits, and ten thousand times a second the oldest one that has never run.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/atomic.hpp"
@@ -44,15 +45,18 @@ class global_runq {
     } else {
       last_fresh_turn_ = now;
       was_fresh_turn_ = true;  // where looks are seldom, the two kinds alternate
-      gp = fresh_.last;
-      fresh_.last = older(gp);
-      if (fresh_.last) fresh_.last->link = nullptr;
-      else fresh_.first = nullptr;
-      fresh_.size--;
-      gp->link = nullptr;
+      gp = oldest_fresh();
     }
     publish();
     return gp;
+  }
+  /// Those that have never run and whose turns have come since the last look, at most `most`: where laps are long, looks are seldom.
+  [[nodiscard]] g_list get_due(std::int64_t now, std::uint32_t most) noexcept {
+    last_fresh_turn_ = std::max(last_fresh_turn_, now - 32 * fresh_turn_ns);
+    g_list due;
+    for (; due.size < most && !fresh_.empty() && now - last_fresh_turn_ >= fresh_turn_ns; last_fresh_turn_ += fresh_turn_ns) due.push_back(oldest_fresh());
+    publish();
+    return due;
   }
   /// Up to n, those first that have run before.
   [[nodiscard]] g_list get(std::uint32_t n) noexcept {
@@ -69,20 +73,29 @@ class global_runq {
   /// Without the lock: may be out of date. seq_cst where the last searcher looks again before it sleeps (sched/idle.cpp).
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }  // [mo:idle]
 
-  /// How many of them have run before; a guess without the lock.
-  [[nodiscard]] std::uint32_t have_run() const noexcept { return have_run_.load(std::memory_order_relaxed); }
+  /// How many wait in order; a guess without the lock.
+  [[nodiscard]] std::uint32_t in_order() const noexcept { return in_order_.load(std::memory_order_relaxed); }
 
  private:
+  runnable* oldest_fresh() noexcept {
+    runnable* gp = fresh_.last;
+    fresh_.last = older(gp);
+    if (fresh_.last) fresh_.last->link = nullptr;
+    else fresh_.first = nullptr;
+    fresh_.size--;
+    gp->link = nullptr;
+    return gp;
+  }
   static g*& older(runnable* fresh) noexcept { return static_cast<g*>(fresh)->older; }  // only goroutines are among those
   void publish() noexcept {
-    have_run_.store(waiting_.size, std::memory_order_relaxed);             // [mo:own] a hint
+    in_order_.store(waiting_.size, std::memory_order_relaxed);             // [mo:own] a hint
     size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst);  // [mo:idle] pairs with size()
   }
   g_list waiting_, fresh_;
   static constexpr std::int64_t fresh_turn_ns = 100'000;
   std::int64_t last_fresh_turn_ = 0;
   bool was_fresh_turn_ = false;
-  atomic<std::uint32_t> size_{0}, have_run_{0};
+  atomic<std::uint32_t> size_{0}, in_order_{0};
 };
 
 }  // namespace weft

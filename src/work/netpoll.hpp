@@ -53,8 +53,10 @@ bool poll_commit(g* gp) noexcept;
 /// For a goroutine that poll_commit() parked: true if it was still in its slot, and is the caller's to wake.
 [[nodiscard]] bool poll_claim(g* gp) noexcept;
 
-/// Who can go on. Waits up to `ns` for the first; 0: only looks. Only one thread at a time should wait.
-[[nodiscard]] g_list netpoll(std::int64_t ns) noexcept;
+inline constexpr std::uint32_t netpoll_most = 128;
+/// Who can go on: `most` descriptors' worth at most, those first that have been ready longest. Waits up to `ns` for the first; 0: only
+/// looks. Only one thread at a time should wait.
+[[nodiscard]] g_list netpoll(std::int64_t ns, std::uint32_t most = netpoll_most) noexcept;
 /// Makes the thread that waits in netpoll() return.
 void netpoll_break() noexcept;
 /// How many goroutines are parked on descriptors.

@@ -1,6 +1,7 @@
 // work/netpoll_epoll.cpp: see netpoll.hpp.
 #include "work/netpoll.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -20,7 +21,6 @@ atomic<int> poller{-1}, breaker{-1};
 atomic<bool> break_pending{false};
 atomic<int> waiters{0};
 
-constexpr int max_events = 128;
 constexpr std::uint64_t break_data = 0;
 
 // The epoll descriptor, made at its first use.
@@ -152,12 +152,13 @@ bool poll_claim(g* gp) noexcept {
   return true;
 }
 
-g_list netpoll(std::int64_t ns) noexcept {
+g_list netpoll(std::int64_t ns, std::uint32_t most) noexcept {
   g_list out;
   const int fd = poller_fd();
-  epoll_event events[max_events];
+  epoll_event events[netpoll_most];
+  const auto room = static_cast<int>(std::min(most, netpoll_most));
   for (;;) {
-    const int n = os::epoll_wait(fd, events, max_events, ns);
+    const int n = os::epoll_wait(fd, events, room, ns);
     if (n < 0) {
       if (n == -EINTR && ns == 0) continue;
       if (n == -EINTR) return out;  // the caller works out the time that is left

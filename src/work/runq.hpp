@@ -167,11 +167,6 @@ class runq {
   [[nodiscard]] std::uint32_t ring_size() const noexcept {
     return tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_relaxed);
   }
-  /// A place in the order of the ring, behind all that are in it now, and whether all before such a place are gone. Owner only.
-  [[nodiscard]] std::uint32_t end() const noexcept { return tail_.load(std::memory_order_relaxed); }
-  [[nodiscard]] bool has_passed(std::uint32_t place) const noexcept {
-    return static_cast<std::int32_t>(head_.load(std::memory_order_relaxed) - place) >= 0;
-  }
 
  private:
   /// Between alone() and leave() the owner has the queue for itself, if alone() said so.

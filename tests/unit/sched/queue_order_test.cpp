@@ -1,5 +1,6 @@
 // queue_order_test.cpp: the order in which goroutines that are started, and that yield, run at procs 1, within a slice without end.
 // weft-test: procs=1 chaos=0 env=WEFT_DEBUG=slice=3600000
+#include <algorithm>
 #include <vector>
 
 #include "support/support.hpp"
@@ -30,4 +31,23 @@ WEFT_TEST(order, of_yields_repeats_round_after_round) {
   }
   done.wait();
   EXPECT_EQ(ran, (ints{2, 0, 1, 2, 0, 1, 2, 0, 1}));
+}
+
+// SCHED-04. Also with more than a run queue holds: some of them wait in the global queue, and not for longer than the others.
+WEFT_TEST(order, of_yields_gives_a_turn_to_each_of_very_many) {
+  const int n = 1'000, rounds = scale(50, 10);
+  long turns = 0, longest = 0;
+  weft::wait_group done;
+  for (int i = 0; i < n; ++i) {
+    done.go([&] {
+      long last = turns;
+      for (int r = 0; r < rounds; ++r) {
+        weft::this_goroutine::yield();
+        longest = std::max(longest, ++turns - last);
+        last = turns;
+      }
+    });
+  }
+  done.wait();
+  EXPECT_LE(longest, 2 * n);
 }
