@@ -38,7 +38,7 @@ bool co_yield_now(runnable& r) noexcept {
     return false;  // alone on this P, and nothing else asked for
   }
   r.status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  if (!pp || (pp->queue.ring_size() == 0 && sched.global.size() != 0)) {  // as in yield_commit()
+  if (!pp || yields_to_global(pp)) {  // as in yield_commit()
     put_global(&r);
   } else {
     put_back(pp, &r);

@@ -39,36 +39,31 @@ void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
 void poll_network(p* pp, std::uint32_t most) noexcept {
   bump(pp->count.polls);
   g_list list = netpoll(0, most);
-  inject(list);
+  inject(list, filled_ring);
 }
 
-// A fair share of the global queue, `most` at most, to the end of the own one; those that have never run in their turns only.
-void take_elders(p* pp, std::int64_t now, std::uint32_t most) noexcept {
+// Up to `most`, and no more than a fair share, of those that wait in order in the global queue, to the end of the own one.
+void take_elders(p* pp, std::uint32_t most) noexcept {
   lock_guard hold(sched.lock);
   const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   const std::uint32_t n = sched.global.in_order();
-  g_list in_order = sched.global.get(std::min({n, n / procs + 1, most}));
-  g_list due = sched.global.get_due(now, most - in_order.size);
-  for (g_list* batch : {&in_order, &due}) {
-    while (runnable* gp = batch->pop_front()) {
-      const bool fits = pp->queue.try_put(gp);
-      WEFT_INVARIANT(fits, "find_runnable: batch does not fit");
-    }
+  g_list batch = sched.global.get(std::min({n, n / procs + 1, most}));
+  while (runnable* gp = batch.pop_front()) {
+    const bool fits = pp->queue.try_put(gp);
+    WEFT_INVARIANT(fits, "find_runnable: batch does not fit");
   }
 }
 
-// For a queue that never gets empty: up to half a ring of those that would come next if it did, so that they wait no longer than
-// one round. Not more, for what does not fit goes to the global queue, and would wait there behind all that come later.
+// For a queue that never gets empty: those that would come next if it did. No more than fit, for the rest would go to the global
+// queue, and wait there for long behind all that come later. Where few fit, the monitor sees to the network, each 10 ms or so.
 void fill_up(p* pp, std::int64_t now) noexcept {
-  constexpr std::uint32_t enough = runq::capacity / 2;
+  constexpr std::uint32_t few = std::max(filled_ring / 6, 1u);
   const std::uint32_t ring = pp->queue.ring_size();
-  if (ring >= enough) return;
-  if (sched.global.size() != 0) take_elders(pp, now, enough - ring);
-  if (sched.global.in_order() != 0) return;
+  if (ring + few > filled_ring) return;
+  if (sched.global.in_order() != 0) take_elders(pp, filled_ring - ring - few);
   std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
   if (netpoll_waiters() == 0 || last == 0 || now - last <= 1'000'000) return;
-  const std::uint32_t room = enough - std::min(enough, pp->queue.ring_size());
-  if (room != 0 && sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp, room);
+  if (sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp, filled_ring - pp->queue.ring_size());
 }
 
 runnable* take_background_locked(std::int64_t now) noexcept {

@@ -39,8 +39,16 @@ void give_way() noexcept;
 // ready.cpp
 /// Makes a waiting goroutine (or coroutine, or foreign thread) runnable: it runs next on this P. Any stack, any thread, not a signal handler.
 void ready(runnable* gp) noexcept;
-/// The same for several, behind what is runnable already; without a P they go to the global queue.
-void inject(g_list& list) noexcept;
+/// The same for several, behind what is runnable already. What would make the ring longer than `ring`, or all without a P, goes to the global queue.
+void inject(g_list& list, std::uint32_t ring = runq::capacity / 2) noexcept;
+/// How long a ring may get by what is fetched before it is empty; the rest is for those that are made runnable meanwhile.
+inline constexpr std::uint32_t filled_ring = runq::capacity * 3 / 4;
+/// Whether who yields on pp goes to the end of the global queue: he would be found before those that wait there, since the ring is empty,
+/// or since more of them wait than it will take in at the next look.
+[[nodiscard]] inline bool yields_to_global(const p* pp) noexcept {
+  const std::uint32_t ring = pp->queue.ring_size(), elders = sched.global.in_order();
+  return (ring == 0 && sched.global.size() != 0) || (elders != 0 && ring + elders > filled_ring);
+}
 /// Puts gp at the end of this P's ring, half of the ring to the global queue when it is full. On a thread with a P.
 void put_back(p* pp, runnable* gp) noexcept;
 /// Makes gp the next to run on pp; without a P, or when it is of the background, it goes to a global queue.

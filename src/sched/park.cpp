@@ -66,7 +66,7 @@ void queue(p* pp, g* gp) noexcept {
   if (queue_plainly(pp, gp)) return;
   if (!pp || (gp->flags & g_background) != 0) {
     put_global(gp);
-  } else if (sched.global.in_order() != 0 || (sched.global.size() != 0 && pp->queue.ring_size() == 0)) {  // behind those that wait there
+  } else if (yields_to_global(pp)) {
     lock_guard hold(sched.lock);
     sched.global.put(gp);
   } else {

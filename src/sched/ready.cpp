@@ -105,7 +105,7 @@ bool ready_whoever(runnable* r) noexcept {
   return false;
 }
 
-void inject(g_list& list) noexcept {
+void inject(g_list& list, std::uint32_t ring) noexcept {
   if (list.empty()) return;
   const std::uint32_t n = list.size;
   g_list now_runnable;
@@ -123,7 +123,7 @@ void inject(g_list& list) noexcept {
   p* pp = mp ? +mp->pp : nullptr;
   const bool behind_others = pp && !pp->queue.empty();
   if (pp) {
-    while (pp->queue.ring_size() < runq::capacity / 2) {
+    while (pp->queue.ring_size() < ring) {
       runnable* gp = now_runnable.pop_front();
       if (!gp) break;
       bump(pp->count.readies);

@@ -6,7 +6,6 @@
 // every 61st lap takes the oldest one that waits, and ten thousand times a second the oldest one that has never run.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "base/atomic.hpp"
@@ -45,18 +44,15 @@ class global_runq {
     } else {
       last_fresh_turn_ = now;
       was_fresh_turn_ = true;  // where looks are seldom, the two kinds alternate
-      gp = oldest_fresh();
+      gp = fresh_.last;
+      fresh_.last = older(gp);
+      if (fresh_.last) fresh_.last->link = nullptr;
+      else fresh_.first = nullptr;
+      fresh_.size--;
+      gp->link = nullptr;
     }
     publish();
     return gp;
-  }
-  /// Those that have never run and whose turns have come since the last look, at most `most`: where laps are long, looks are seldom.
-  [[nodiscard]] g_list get_due(std::int64_t now, std::uint32_t most) noexcept {
-    last_fresh_turn_ = std::max(last_fresh_turn_, now - 32 * fresh_turn_ns);
-    g_list due;
-    for (; due.size < most && !fresh_.empty() && now - last_fresh_turn_ >= fresh_turn_ns; last_fresh_turn_ += fresh_turn_ns) due.push_back(oldest_fresh());
-    publish();
-    return due;
   }
   /// Up to n, those first that have run before.
   [[nodiscard]] g_list get(std::uint32_t n) noexcept {
@@ -77,15 +73,6 @@ class global_runq {
   [[nodiscard]] std::uint32_t in_order() const noexcept { return in_order_.load(std::memory_order_relaxed); }
 
  private:
-  runnable* oldest_fresh() noexcept {
-    runnable* gp = fresh_.last;
-    fresh_.last = older(gp);
-    if (fresh_.last) fresh_.last->link = nullptr;
-    else fresh_.first = nullptr;
-    fresh_.size--;
-    gp->link = nullptr;
-    return gp;
-  }
   static g*& older(runnable* fresh) noexcept { return static_cast<g*>(fresh)->older; }  // only goroutines are among those
   void publish() noexcept {
     in_order_.store(waiting_.size, std::memory_order_relaxed);             // [mo:own] a hint

@@ -22,7 +22,7 @@ namespace {
 /// Many connections to an echo server, by one thread that weft knows nothing of: each sends a byte, waits for it, sends again.
 class clients {
  public:
-  clients(int n, int port) : fds_(n), answered_(n), waited_(n), poller_(epoll_create1(EPOLL_CLOEXEC)) {
+  clients(int n, int port) : fds_(n), answered_(n, -1), waited_(n), poller_(epoll_create1(EPOLL_CLOEXEC)) {
     sockaddr_in a{};
     a.sin_family = AF_INET;
     a.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -52,15 +52,15 @@ class clients {
         const std::uint32_t i = events[static_cast<std::size_t>(k)].data.u32;
         char byte;
         failed_ |= read(fds_[i], &byte, 1) != 1;
-        waited_[i] = std::max(waited_[i], all - answered_[i]);
+        if (answered_[i] >= 0) waited_[i] = std::max(waited_[i], all - answered_[i]);
         answered_[i] = all;
         send_to(fds_[i]);
       }
     }
-    for (std::size_t i = 0; i < waited_.size(); ++i) waited_[i] = std::max(waited_[i], all - answered_[i]);
+    for (std::size_t i = 0; i < waited_.size(); ++i) waited_[i] = std::max(waited_[i], all - std::max(answered_[i], 0L));
   }
   [[nodiscard]] bool failed() const { return failed_; }
-  /// How many others were answered while one waited, at most: for each connection.
+  /// How many others were answered while one waited, at most: for each connection, from its first answer on.
   [[nodiscard]] std::vector<long> waited() const { return waited_; }
 
  private:
@@ -122,3 +122,4 @@ void take_turns(int n, int yielding) {
 
 WEFT_TEST(net_fair, connections_take_turns) { take_turns(1'000, 0); }
 WEFT_TEST(net_fair, connections_take_turns_beside_goroutines_that_yield) { take_turns(300, 10); }
+WEFT_TEST(net_fair, connections_take_turns_beside_more_of_them_than_one_look_brings) { take_turns(300, 150); }
