@@ -42,7 +42,7 @@ class borrowed_identity {
   g* gp_;  // its stack is the one we are on, whatever thread that is now
   std::uint64_t* outer_;
   std::uint64_t id_ = 0;
-  bool hidden_;  // what the joiner has and the task must not see: the rest of this
+  bool hidden_;            // whether the joiner has something that the task must not see: what follows, else not set
   std::uint16_t unwinds_;  // it joins in a destructor
   local_node* locals_;
   eh_globals exceptions_;
