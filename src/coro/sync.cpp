@@ -38,10 +38,10 @@ bool co_yield_now(runnable& r) noexcept {
     return false;  // alone on this P, and nothing else asked for
   }
   r.status.store(g_status::runnable, std::memory_order_release);  // [mo:status]
-  if (!pp || yields_to_global(pp)) {  // as in yield_commit()
+  if (!pp) {
     put_global(&r);
   } else {
-    put_back(pp, &r);
+    put_behind(pp, &r);
     if (somebody_could_come()) wakep();
   }
   return true;

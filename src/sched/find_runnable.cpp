@@ -1,5 +1,5 @@
 // sched/find_runnable.cpp: where the next goroutine comes from, in Go's order (proc.go, findRunnable):
-// a stop of the world; what a short lap chose; every 61st lap a look at clock, timers, slice, poller and global queue; the own
+// a stop of the world; what a short lap chose; every 61st lap a look at all that is not in the own queue (look.cpp); the own
 // queue; the own timers; unstarted forks and tasks; the global queue; the poller; other Ps' queues, then their timers; and when there is
 // nothing anywhere, the long way to sleep that loses no work (idle.cpp).
 #include "sched/for_each_p.hpp"
@@ -22,94 +22,23 @@ __attribute__((weak)) extern constinit const task_hooks_t task_hooks = {};
 namespace {
 
 constexpr int watched_ps = 64;
-constexpr std::int64_t background_ns = 10'000'000;  // as often one of the background has a turn, however long a slice is
 constexpr std::int64_t nap_ns = 40'000, crumb_pause_ns = 20'000;
 
-void run_timers(p* owner, p* pp, std::int64_t now) noexcept {
-  for (bool more = true; more;) {
-    due_list due;
-    const std::uint32_t fired = owner->timers.run(now, due);
-    if (fired) pp->count.timers_fired.store(pp->count.timers_fired.load(std::memory_order_relaxed) + fired, std::memory_order_relaxed);
-    more = due.full();
-    for (std::uint32_t i = 0; i < due.started; i++) start_goroutine(due.functions[i].run, due.functions[i].arg);
-    inject(due);
-  }
-}
-
-void poll_network(p* pp, std::uint32_t most) noexcept {
-  bump(pp->count.polls);
-  g_list list = netpoll(0, most);
-  inject(list, filled_ring);
-}
-
-// Up to `most`, and no more than a fair share, of those that wait in order in the global queue, to the end of the own one.
-void take_elders(p* pp, std::uint32_t most) noexcept {
-  lock_guard hold(sched.lock);
-  const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
-  const std::uint32_t n = sched.global.in_order();
-  g_list batch = sched.global.get(std::min({n, n / procs + 1, most}));
-  while (runnable* gp = batch.pop_front()) {
-    const bool fits = pp->queue.try_put(gp);
-    WEFT_INVARIANT(fits, "find_runnable: batch does not fit");
-  }
-}
-
-// For a queue that never gets empty: those that would come next if it did. No more than fit, for the rest would go to the global
-// queue, and wait there for long behind all that come later. Where few fit, the monitor sees to the network, each 10 ms or so.
-void fill_up(p* pp, std::int64_t now) noexcept {
-  constexpr std::uint32_t few = std::max(filled_ring / 6, 1u);
-  const std::uint32_t ring = pp->queue.ring_size();
-  if (ring + few > filled_ring) return;
-  if (sched.global.in_order() != 0) take_elders(pp, filled_ring - ring - few);
-  std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
-  if (netpoll_waiters() == 0 || last == 0 || now - last <= 1'000'000) return;
-  if (sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) poll_network(pp, filled_ring - pp->queue.ring_size());
-}
-
-runnable* take_background_locked(std::int64_t now) noexcept {
-  runnable* gp = sched.background.get_oldest(now);
-  if (gp) sched.background_turn = now;
-  return gp;
-}
-
-// Every 61st lap, inherited slices counted too: so two that wake each other for ever hold up nobody else.
-runnable* look(p* pp) noexcept {
-  pp->laps_left = laps_between_looks;
-  const std::int64_t now = os::now_ns();
-  run_timers(pp, pp, now);
-  if (pp->slice_tick != pp->tick) {
-    pp->slice_tick = pp->tick;
-    pp->slice_start = now;
-  } else if (now - pp->slice_start > sched.slice_ns) {  // a chain through `next` is one slice, and this one is used up
-    pp->slice_start = now;
-    if (runnable* gp = pp->queue.steal_next()) put_back(pp, gp);
-  }
-  fill_up(pp, now);
-  if (sched.global.size() != 0) {
-    lock_guard hold(sched.lock);
-    if (runnable* gp = sched.global.get_oldest(now)) return gp;
-  }
-  if (__builtin_expect(sched.background.size() != 0, 0)) {
-    lock_guard hold(sched.lock);
-    if (now - sched.background_turn > background_ns)
-      if (runnable* gp = take_background_locked(now)) return gp;
-  }
-  // The oldest task or fork: a busy queue must not starve it.
-  if (runnable* r = pp->forked.empty() ? nullptr : pp->forked.steal()) return r;
-  return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;
-}
-
 // A fair share of the global queue, at most half a ring; the first to run, the rest into the own ring, which is empty.
-runnable* take_global_locked(p* pp) noexcept {
-  const std::uint32_t size = sched.global.size();
-  if (size == 0) return nullptr;
-  const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
-  g_list batch = sched.global.get(std::min({size, size / procs + 1, runq::capacity / 2}));
+runnable* take_global(p* pp) noexcept {
+  g_list batch;
+  {
+    lock_guard hold(sched.lock);
+    const std::uint32_t size = sched.global.size();
+    const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
+    batch = sched.global.get(std::min({size, size / procs + 1, runq::capacity / 2}));
+  }
   runnable* first = batch.pop_front();
   while (runnable* gp = batch.pop_front()) {
     const bool fits = pp->queue.try_put(gp);
     WEFT_INVARIANT(fits, "find_runnable: batch does not fit into an empty queue");
   }
+  if (pp->queue.ring_size() != 0 && somebody_could_come()) wakep();  // who looked while they were in neither queue saw nothing
   return first;
 }
 
@@ -415,8 +344,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (g* gp = task_hooks.take(pp)) return gp;
     }
     if (sched.global.size() != 0) {
-      lock_guard hold(sched.lock);
-      if (runnable* gp = take_global_locked(pp)) return gp;
+      if (runnable* gp = take_global(pp)) return gp;
     }
     if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {
       poll_network(pp, netpoll_most);
@@ -430,8 +358,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (sched.global.size() != 0) continue;
     }
     if (__builtin_expect(sched.background.size() != 0, 0)) {
-      lock_guard hold(sched.lock);
-      if (runnable* gp = take_background_locked(os::now_ns())) return gp;
+      if (runnable* gp = take_background(os::now_ns(), 0)) return gp;
     }
     if (mp->spinning) {
       runnable* taken = nullptr;

@@ -5,6 +5,7 @@
 //                                      +-------------- ready <----------------+
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 #include "sched/sched.hpp"
@@ -32,6 +33,16 @@ void execute(m* mp, g* gp, slice s) noexcept;
 // find_runnable.cpp: the next goroutine for this M, from wherever there is one; sleeps until there is. Null: the M is to end.
 runnable* find_runnable(m* mp, slice& s) noexcept;
 
+// look.cpp
+/// Each 61st lap. Who is to run though the queue is not empty, or null.
+runnable* look(p* pp) noexcept;
+/// What is due in owner's timers becomes runnable on pp, the caller's.
+void run_timers(p* owner, p* pp, std::int64_t now) noexcept;
+/// Up to `most` descriptors' goroutines, to pp's queue or the global one.
+void poll_network(p* pp, std::uint32_t most) noexcept;
+/// The oldest of the background, unless one was taken less than pause_ns ago; or null.
+runnable* take_background(std::int64_t now, std::int64_t pause_ns) noexcept;
+
 // park.cpp
 /// yield() for weft's own functions, which may be noexcept: does not begin an unwind.
 void give_way() noexcept;
@@ -41,14 +52,18 @@ void give_way() noexcept;
 void ready(runnable* gp) noexcept;
 /// The same for several, behind what is runnable already. What would make the ring longer than `ring`, or all without a P, goes to the global queue.
 void inject(g_list& list, std::uint32_t ring = runq::capacity / 2) noexcept;
-/// How long a ring may get by what is fetched before it is empty; the rest is for those that are made runnable meanwhile.
-inline constexpr std::uint32_t filled_ring = runq::capacity * 3 / 4;
-/// Whether who yields on pp goes to the end of the global queue: he would be found before those that wait there, since the ring is empty,
-/// or since more of them wait than it will take in at the next look.
+/// How long a ring may get by what is fetched before it is empty, from the global queue and from the network: the latter always has
+/// some room, and the rest is for those that are made runnable meanwhile.
+inline constexpr std::uint32_t filled_ring = runq::capacity * 3 / 4, waiting_ring = filled_ring - std::max(filled_ring / 6, 1u);
+/// Whether who yields on pp, or has had its slice, goes to the end of the global queue: he would be found before those that wait there, since the ring is empty,
+/// or since more of them wait than the Ps will take in at their next looks.
 [[nodiscard]] inline bool yields_to_global(const p* pp) noexcept {
-  const std::uint32_t ring = pp->queue.ring_size(), elders = sched.global.in_order();
-  return (ring == 0 && sched.global.size() != 0) || (elders != 0 && ring + elders > filled_ring);
+  const std::uint32_t ring = pp->queue.ring_size(), waiting = sched.global.in_order();
+  if (ring == 0) return sched.global.size() != 0;
+  return waiting != 0 && (ring >= waiting_ring || waiting > (waiting_ring - ring) * static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed)));
 }
+/// Behind all that are runnable: at the end of this P's ring or, when yields_to_global(), of the global queue. On a thread with a P.
+void put_behind(p* pp, runnable* gp) noexcept;
 /// Puts gp at the end of this P's ring, half of the ring to the global queue when it is full. On a thread with a P.
 void put_back(p* pp, runnable* gp) noexcept;
 /// Makes gp the next to run on pp; without a P, or when it is of the background, it goes to a global queue.

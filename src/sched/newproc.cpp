@@ -174,7 +174,7 @@ void give_stack(g* gp, const stack_memory& s) noexcept {
 
 // Whether the running goroutine has had its slice: then the others come first.
 [[gnu::noinline]] bool slice_used_up(p* pp) noexcept {
-  pp->laps_left = laps_between_looks;
+  pp->starts_left = laps_between_looks;
   const std::int64_t now = os::now_ns();
   if (pp->slice_tick != pp->tick) {
     pp->slice_tick = pp->tick;
@@ -253,8 +253,8 @@ void start(runnable* r) noexcept {
     if (somebody_could_come()) wakep();
     // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
     if (mp && mp->curg) {
-      if (__builtin_expect(!pp || pp->laps_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);
-      else pp->laps_left--;
+      if (__builtin_expect(!pp || pp->starts_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);
+      else pp->starts_left--;
     }
   }
   if (__builtin_expect(slice_is_up, 0)) give_way();

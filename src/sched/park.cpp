@@ -64,14 +64,8 @@ namespace {
 }
 void queue(p* pp, g* gp) noexcept {
   if (queue_plainly(pp, gp)) return;
-  if (!pp || (gp->flags & g_background) != 0) {
-    put_global(gp);
-  } else if (yields_to_global(pp)) {
-    lock_guard hold(sched.lock);
-    sched.global.put(gp);
-  } else {
-    put_back(pp, gp);
-  }
+  if (!pp || (gp->flags & g_background) != 0) return put_global(gp);
+  put_behind(pp, gp);
 }
 [[gnu::noinline]] void land_and_queue(m* mp, g* from) noexcept {
   yield_commit(from);

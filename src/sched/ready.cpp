@@ -28,6 +28,12 @@ void put_back(p* pp, runnable* gp) noexcept {
   if (!pp->queue.try_put(gp)) overflow(pp, gp);
 }
 
+void put_behind(p* pp, runnable* gp) noexcept {
+  if (!yields_to_global(pp)) return put_back(pp, gp);
+  lock_guard hold(sched.lock);
+  sched.global.put(gp);
+}
+
 void put_global(runnable* gp) noexcept {
   {
     lock_guard hold(sched.lock);

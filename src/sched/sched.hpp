@@ -54,6 +54,11 @@ struct alignas(64) p {
   std::int64_t slice_start = 0;   // and when that was
   std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
+  std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock
+  bool ran_background = false;        // look.cpp: whether it let one of the background run,
+  std::uint8_t look_turn = 0;         // what it takes next where there is room for one only,
+  std::int64_t first_run_at = 0;      // when it last took one that had never run from the global queue,
+  atomic<std::int64_t> looked_at{0};  // and when it was last there
   struct counters {
     atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, retaken{0}, displaced{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
     atomic<std::int64_t> started{0}, ended{0};

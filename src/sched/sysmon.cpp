@@ -24,7 +24,7 @@ namespace {
 constexpr std::int64_t shortest_ns = 20'000, longest_ns = 10'000'000;
 constexpr std::int64_t patience_ns = 10'000'000;  // with what nobody needs at once; no slice, so WEFT_DEBUG=slice does not stretch it
 constexpr std::int64_t call_ns = 20'000, stale_poll_ns = 10'000'000;
-constexpr std::int64_t late_timer_ns = 10'000'000;  // of a timer that its P has not come to look at
+constexpr std::int64_t late_look_ns = 10'000'000;  // of a P, at its timers and at the global queue
 constexpr std::int64_t courtesy_ns = 1'000'000;  // between being asked for a P and losing it
 
 // For how long pp has made no lap: its goroutine has not been in the scheduler.
@@ -137,8 +137,9 @@ bool look_at_ps(std::int64_t now, bool& look_again_soon) noexcept {
     if (!pp || pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
     m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
     if (!mp) continue;
-    // Its laps are long, and it looks at them only now and then.
-    if (pp->timers.earliest() <= now - late_timer_ns) pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
+    // Its laps are long, and it looks at what is not in its queue only now and then: the next one is to do it.
+    if (pp->timers.earliest() <= now - late_look_ns || (sched.global.size() != 0 && pp->looked_at.load(std::memory_order_relaxed) <= now - late_look_ns))
+      pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
     if (pp->seen.mp != mp) pp->seen = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
     if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, pp->seen, now, look_again_soon);  // [mo:calls]
     else took |= retake_from_hog(pp, mp, pp->seen, now, look_again_soon);

@@ -2,9 +2,8 @@
 // that went. Guarded by the scheduler's lock; its size may be read without.
 // Two kinds. Goroutines that have run before wait in order, first come first served, as in Go. Goroutines that have never
 // run are served newest batch first: each that starts makes its stack's first page real, and a tree that is run breadth-first
-// has them all alive at once (skynet: 75,000 live and 310 MB, against a few thousand). So that none of either kind is starved,
-// every 61st lap takes the oldest one that waits, and instead, at most ten thousand times a second, the oldest one that has never
-// run: so on a P that never runs out of work, and has laps of 50 us, one of those starts each 3 ms.
+// has them all alive at once (skynet: 75,000 live and 310 MB, against a few thousand). So that none of these is starved, a P takes
+// the oldest of them too, ten thousand a second at most (sched/look.cpp).
 #pragma once
 
 #include <cstdint>
@@ -36,24 +35,20 @@ class global_runq {
     }
     publish();
   }
-  /// The one that has waited longest: of those that have run before, or, each `fresh_turn_ns`, of those that have not.
-  [[nodiscard]] runnable* get_oldest(std::int64_t now) noexcept {
-    runnable* gp = nullptr;
-    if (fresh_.empty() || now - last_fresh_turn_ < fresh_turn_ns || (was_fresh_turn_ && !waiting_.empty())) {
-      was_fresh_turn_ = false;
-      gp = waiting_.pop_front();
-    } else {
-      last_fresh_turn_ = now;
-      was_fresh_turn_ = true;  // where looks are seldom, the two kinds alternate
-      gp = fresh_.last;
+  /// Those that have waited longest: up to so many of those that wait in order, then up to so many of those that have never run.
+  [[nodiscard]] g_list get_oldest(std::uint32_t in_order, std::uint32_t never_run) noexcept {
+    g_list out;
+    for (; in_order > 0 && !waiting_.empty(); in_order--) out.push_back(waiting_.pop_front());
+    for (; never_run > 0 && !fresh_.empty(); never_run--) {
+      runnable* gp = fresh_.last;
       fresh_.last = older(gp);
       if (fresh_.last) fresh_.last->link = nullptr;
       else fresh_.first = nullptr;
       fresh_.size--;
-      gp->link = nullptr;
+      out.push_back(gp);
     }
     publish();
-    return gp;
+    return out;
   }
   /// Up to n, those first that have run before.
   [[nodiscard]] g_list get(std::uint32_t n) noexcept {
@@ -70,8 +65,9 @@ class global_runq {
   /// Without the lock: may be out of date. seq_cst where the last searcher looks again before it sleeps (sched/idle.cpp).
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }  // [mo:idle]
 
-  /// How many wait in order; a guess without the lock.
+  /// How many wait in order: a guess without the lock. And how many have never run: under the lock only.
   [[nodiscard]] std::uint32_t in_order() const noexcept { return in_order_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t never_run() const noexcept { return size_.load(std::memory_order_relaxed) - in_order(); }
 
  private:
   static g*& older(runnable* fresh) noexcept { return static_cast<g*>(fresh)->older; }  // only goroutines are among those
@@ -80,9 +76,6 @@ class global_runq {
     size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst);  // [mo:idle] pairs with size()
   }
   g_list waiting_, fresh_;
-  static constexpr std::int64_t fresh_turn_ns = 100'000;
-  std::int64_t last_fresh_turn_ = 0;
-  bool was_fresh_turn_ = false;
   atomic<std::uint32_t> size_{0}, in_order_{0};
 };
 

@@ -44,6 +44,23 @@ WEFT_TEST(background, goroutine_has_a_turn_now_and_then_beside_others) {
   }
 }
 
+// Its turn is a whole slice each time, and ends just when the next one is due.
+WEFT_TEST(background, goroutine_that_uses_up_its_slices_leaves_others_theirs) {
+  with_procs one(1);
+  std::atomic<long> normal{0}, in_the_background{0};
+  const auto until = steady::now() + 1s;
+  weft::wait_group done;
+  const auto compute = [&](std::atomic<long>& turns) {
+    for (; steady::now() < until; weft::poll()) ++turns;
+    done.done();
+  };
+  done.add(3);
+  for (int i = 0; i < 2; ++i) weft::go([&] { compute(normal); });
+  weft::go(in_background, [&] { compute(in_the_background); });
+  done.wait();
+  EXPECT_GE(normal, in_the_background / 3);
+}
+
 WEFT_TEST(background, goroutines_run_when_there_is_nothing_else) {
   std::atomic<int> ran{0};
   for (int i = 0; i < 1'000; ++i) weft::go(in_background, [&] { self::yield(), ++ran; });
