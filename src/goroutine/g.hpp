@@ -53,6 +53,7 @@ enum g_flags : std::uint16_t {
   g_in_call = 512,       // in a call that may block (sched/syscall.cpp)
   g_bubbled = 2048,      // belongs to a bubble (sched/bubble.hpp)
   g_from_outside = 4096,  // and waits for what may come from outside of it
+  g_taken_in = g_from_outside,  // of one that has never run, and so waits for nothing: a look has taken it in (work/global_runq.hpp)
   g_unguarded = 8192,     // its stack has a canary for a guard
   g_pauser = 16384,       // has paused all others (sched/pause.cpp)
   g_hooked = 32768,       // has switch hooks (sched/on_switch.hpp)

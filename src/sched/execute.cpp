@@ -38,7 +38,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
     if (from->flags & g_in_call) end_call(mp, from);  // it waits within: the call is over as far as we are concerned
     bubble* left = nullptr;
     bool hooked = false, special = false;
-    if (__builtin_expect((from->flags & (g_fp_environment | g_bubbled | g_unguarded | g_hooked)) != 0, 0)) {
+    if (__builtin_expect((from->flags & (g_fp_environment | g_background | g_bubbled | g_unguarded | g_hooked)) != 0, 0)) {
       special = true;
       hooked = (from->flags & g_hooked) != 0;  // after its commit it may have ended elsewhere, but for what leave_hooks() does
       if ((from->flags & g_unguarded) != 0 && !canary_lives(from->stack, from->sp)) stack_has_overflowed(from);
@@ -46,6 +46,7 @@ void execute(m* mp, g* gp, slice s) noexcept {
         from->fp = arch::save_fp();
         arch::load_fp(mp->fp);
       }
+      if (from->flags & g_background) end_background(mp->pp);
       if (from->flags & g_bubbled) left = parking_in_bubble(from);
     }
     const bool committed = commit(from);

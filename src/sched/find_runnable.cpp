@@ -49,8 +49,6 @@ runnable* stolen_one(p* pp, slice& s, runnable* gp) noexcept {
   return gp;
 }
 
-bool has_unstarted(p* pp) noexcept { return !pp->forked.empty() || (task_hooks.any && task_hooks.any(pp)); }
-
 // Whether a thief would find something, by a look that costs no barrier; who is about to sleep looks again with one.
 bool others_have_work(const p* pp) noexcept {
   const int n = sched.procs.load(std::memory_order_relaxed);
@@ -358,7 +356,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (sched.global.size() != 0) continue;
     }
     if (__builtin_expect(sched.background.size() != 0, 0)) {
-      if (runnable* gp = take_background(os::now_ns(), 0)) return gp;
+      if (runnable* gp = take_background(pp, os::now_ns(), true)) return gp;
     }
     if (mp->spinning) {
       runnable* taken = nullptr;

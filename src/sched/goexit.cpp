@@ -53,7 +53,7 @@ WEFT_HANDLES_FORCED_UNWIND g* weft_goroutine_main(commit_fn commit, g* from) {
   m* mp = this_m();
   g* gp = mp->curg;
   sanitizers::arrive(gp->sanitizer, from ? nullptr : &mp->g0_sanitizer);
-  gp->flags &= static_cast<std::uint16_t>(~g_fresh);
+  gp->flags &= static_cast<std::uint16_t>(~(g_fresh | g_taken_in));
   land(commit, from);
   // No handler for exceptions here: the unwinder is to find the end of the stack before it unwinds anything (report.cpp). This one
   // is for this_goroutine::exit().

@@ -34,14 +34,18 @@ void execute(m* mp, g* gp, slice s) noexcept;
 runnable* find_runnable(m* mp, slice& s) noexcept;
 
 // look.cpp
+/// Whether pp has forks or tasks that nobody has started. From other threads a guess.
+[[nodiscard]] bool has_unstarted(p* pp) noexcept;
 /// Each 61st lap. Who is to run though the queue is not empty, or null.
 runnable* look(p* pp) noexcept;
-/// What is due in owner's timers becomes runnable on pp, the caller's.
-void run_timers(p* owner, p* pp, std::int64_t now) noexcept;
-/// Up to `most` descriptors' goroutines, to pp's queue or the global one.
-void poll_network(p* pp, std::uint32_t most) noexcept;
-/// The oldest of the background, unless one was taken less than pause_ns ago; or null.
-runnable* take_background(std::int64_t now, std::int64_t pause_ns) noexcept;
+/// What is due in owner's timers becomes runnable on pp, the caller's. Whether there was any.
+bool run_timers(p* owner, p* pp, std::int64_t now) noexcept;
+/// Up to `most` descriptors' goroutines, to pp's queue or the global one. Whether there was any.
+bool poll_network(p* pp, std::uint32_t most) noexcept;
+/// The oldest of the background, to run now on pp, if it is time for one, or whatever time it is; or null.
+runnable* take_background(p* pp, std::int64_t now, bool whatever) noexcept;
+/// Its turn is over; pp as above, or null when it has lost that.
+void end_background(p* pp) noexcept;
 
 // park.cpp
 /// yield() for weft's own functions, which may be noexcept: does not begin an unwind.

@@ -55,10 +55,10 @@ struct alignas(64) p {
   std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock
-  bool ran_background = false;        // look.cpp: whether it let one of the background run,
-  std::uint8_t look_turn = 0;         // what it takes next where there is room for one only,
-  std::int64_t first_run_at = 0;      // when it last took one that had never run from the global queue,
-  atomic<std::int64_t> looked_at{0};  // and when it was last there
+  std::uint8_t look_turn = 0;         // look.cpp: what it takes in next where there is room for one only,
+  std::int64_t first_run_at = 0;      // when it last took in the oldest that had never run,
+  atomic<std::int64_t> looked_at{0};  // when it was last there,
+  std::int64_t background_since = 0;  // and since when the goroutine of the background runs that it has let run last
   struct counters {
     atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, retaken{0}, displaced{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
     atomic<std::int64_t> started{0}, ended{0};
@@ -181,7 +181,7 @@ struct scheduler {
   atomic<bool> need_spinning{false};
   global_runq global;
   global_runq background;          // of go_priority::background: what is left over is theirs
-  std::int64_t background_turn = 0;  // when one of them was last run
+  std::int64_t background_due = 0;  // when the next of them is to run though others are runnable
   atomic<int> m_count{0};
   std::uint64_t next_m_id = 0;
   int max_ms = 10'000;

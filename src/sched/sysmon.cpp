@@ -138,7 +138,8 @@ bool look_at_ps(std::int64_t now, bool& look_again_soon) noexcept {
     m* mp = pp->mp.load(std::memory_order_acquire);  // [mo:p.m]
     if (!mp) continue;
     // Its laps are long, and it looks at what is not in its queue only now and then: the next one is to do it.
-    if (pp->timers.earliest() <= now - late_look_ns || (sched.global.size() != 0 && pp->looked_at.load(std::memory_order_relaxed) <= now - late_look_ns))
+    const bool others = sched.global.size() != 0 || sched.background.size() != 0 || has_unstarted(pp);
+    if (pp->timers.earliest() <= now - late_look_ns || (others && pp->looked_at.load(std::memory_order_relaxed) <= now - late_look_ns))
       pp->attention.fetch_or(attention_preempt, std::memory_order_release);  // [mo:attention]
     if (pp->seen.mp != mp) pp->seen = {.mp = mp, .calls_since = now, .laps_since = now, .tick_since = now};
     if (mp->calls.load(std::memory_order_acquire) & 1) took |= retake_from_call(pp, mp, pp->seen, now, look_again_soon);  // [mo:calls]

@@ -95,7 +95,7 @@ WEFT_TEST(attach, lists_the_thread_in_dumps_with_what_it_waits_for) {
   const auto c = weft::make_chan<int>();
   weft::mutex m;
   std::atomic<std::uint64_t> id{0};
-  std::atomic<int> step{0};
+  std::atomic<bool> seen{false};
   std::unique_lock hold(m);
   plain_thread t([&] {
     const weft::attached_thread here({.name = "audio"});
@@ -105,9 +105,8 @@ WEFT_TEST(attach, lists_the_thread_in_dumps_with_what_it_waits_for) {
     m.unlock();
     weft::select(weft::on_recv(c), weft::on_recv(weft::chan<int>()));
     static_cast<void>(c.recv_for(1h));
-    step = 1;
     weft::this_goroutine::sleep_for(20ms);
-    while (step != 2) std::this_thread::yield();
+    while (!seen) std::this_thread::yield();
   });
   const auto listed = [&](const std::string& state) {
     return eventually([&] { return shows("\n" + number(id) + "[" + state + ", foreign thread]: audio\n\tthread that weft did not make; stack unavailable\n"); });
@@ -121,7 +120,7 @@ WEFT_TEST(attach, lists_the_thread_in_dumps_with_what_it_waits_for) {
   EXPECT_TRUE(listed("chan receive"));
   c.send(3);
   EXPECT_TRUE(listed("running"));
-  step = 2;
+  seen = true;
   t.join();
   EXPECT_FALSE(shows("foreign thread"));
 }

@@ -58,7 +58,28 @@ WEFT_TEST(background, goroutine_that_uses_up_its_slices_leaves_others_theirs) {
   for (int i = 0; i < 2; ++i) weft::go([&] { compute(normal); });
   weft::go(in_background, [&] { compute(in_the_background); });
   done.wait();
-  EXPECT_GE(normal, in_the_background / 3);
+  EXPECT_GE(normal, in_the_background);
+}
+
+WEFT_TEST(background, goroutine_has_its_turn_where_turns_are_long) {
+  with_procs one(1);
+  std::atomic<bool> stop{false};
+  std::atomic<long> turns{0}, others{0};
+  weft::wait_group done;
+  for (int i = 0; i < 5; ++i) {
+    done.go([&] {
+      for (; !stop; self::yield()) spin(5ms), ++others;
+    });
+  }
+  done.add(1);
+  weft::go(in_background, [&] {
+    for (; !stop; self::yield()) ++turns;
+    done.done();
+  });
+  EXPECT_TRUE(eventually([&] { return others >= 150; }, 60s));
+  EXPECT_GE(turns, 5);
+  stop = true;
+  done.wait();
 }
 
 WEFT_TEST(background, goroutines_run_when_there_is_nothing_else) {
