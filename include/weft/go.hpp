@@ -17,8 +17,8 @@
 namespace weft {
 
 /// What may be chosen for one goroutine.
-/// Background goroutines run when nothing else can, but at least one, on some processor, 10 ms after the last one's turn, or
-/// four times as long as that took: none is starved.
+/// Background goroutines run when nothing else can, but at least one, on some processor, 10 to 40 ms after the last one's
+/// turn, by how long that was: none is starved.
 enum class go_priority : unsigned char { normal, background };
 
 struct go_options {

@@ -15,8 +15,8 @@ namespace weft {
 
 namespace {
 
-constexpr std::int64_t background_ns = 10'000'000;  // between turns of the background, at least; and that many times as long as the last
-constexpr std::int64_t background_factor = 4;       // one took: for it gets what is left
+constexpr std::int64_t background_ns = 10'000'000;  // between turns of the background, at least; or that many times as long as the last
+constexpr std::int64_t background_factor = 4;       // one took, for it gets what is left
 constexpr std::int64_t first_run_ns = 100'000;      // as often the oldest is taken in of those that have never run: global_runq.hpp
 constexpr std::uint32_t most_first_runs = 16;       // at one look
 constexpr std::int64_t poll_ns = 1'000'000;         // at most as often somebody looks at the network though others are runnable
@@ -131,7 +131,8 @@ runnable* take_background(p* pp, std::int64_t now, bool whatever) noexcept {
 void end_background(p* pp) noexcept {
   const std::int64_t now = os::now_ns();
   lock_guard hold(sched.lock);
-  const std::int64_t took = pp ? now - pp->background_since : 0;
+  // At most a slice: what goes beyond it had no P for, or waited in a call; and with another P than it began with, nobody knows.
+  const std::int64_t took = pp ? std::min(now - pp->background_since, background_ns) : 0;
   sched.background_due = now + std::max(background_ns, background_factor * took);
 }
 

@@ -3,7 +3,8 @@
 // Two kinds. Goroutines that have run before wait in order, first come first served, as in Go. Goroutines that have never
 // run are served newest batch first: each that starts makes its stack's first page real, and a tree that is run breadth-first
 // has them all alive at once (skynet: 75,000 live and 310 MB, against a few thousand). So that none of these is starved, a P takes
-// one of them too at each look, and of the oldest ten thousand a second (sched/look.cpp); these wait in order from then on.
+// of the oldest ten thousand a second, and while its ring is short one of the newest at each look (sched/look.cpp); these wait in
+// order from then on.
 #pragma once
 
 #include <algorithm>

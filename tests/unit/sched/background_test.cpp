@@ -61,6 +61,27 @@ WEFT_TEST(background, goroutine_that_uses_up_its_slices_leaves_others_theirs) {
   EXPECT_GE(normal, in_the_background);
 }
 
+// After a call that blocks it goes on with whatever processor there is, and that does not count as a turn without end.
+WEFT_TEST(background, goroutine_has_its_turns_though_it_blocks) {
+  with_procs two(2);
+  std::atomic<bool> stop{false};
+  std::atomic<long> turns{0};
+  weft::wait_group done;
+  for (int i = 0; i < 4; ++i) {
+    done.go([&] {
+      for (; !stop; self::yield()) spin(50us);
+    });
+  }
+  done.add(1);
+  weft::go(in_background, [&] {
+    for (; !stop; self::yield()) weft::blocking([] { std::this_thread::sleep_for(1ms); }), ++turns;
+    done.done();
+  });
+  EXPECT_TRUE(eventually([&] { return turns >= 30; }));
+  stop = true;
+  done.wait();
+}
+
 WEFT_TEST(background, goroutine_has_its_turn_where_turns_are_long) {
   with_procs one(1);
   std::atomic<bool> stop{false};
