@@ -36,11 +36,15 @@ void look_at_slice(p* pp, std::int64_t now) noexcept {
   }
 }
 
-// The oldest fork or task.
+runnable* take_fork(p* pp) noexcept { return pp->forked.empty() ? nullptr : pp->forked.steal(); }
+
+runnable* take_task(p* pp) noexcept { return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr; }
+
+// The oldest fork or the oldest task, of each in turn: forks that never come to an end hold up no task.
 runnable* take_unstarted(p* pp) noexcept {
-  if (!pp->forked.empty())
-    if (runnable* r = pp->forked.steal()) return r;
-  return task_hooks.any && task_hooks.any(pp) ? task_hooks.steal(pp) : nullptr;
+  const bool task_first = pp->unstarted_turn++ % 2 != 0;
+  if (runnable* r = task_first ? take_task(pp) : take_fork(pp)) return r;
+  return task_first ? take_fork(pp) : take_task(pp);
 }
 
 // Up to so many of the global queue; of those in order no more than a fair share.
@@ -133,7 +137,8 @@ void end_background(p* pp) noexcept {
   lock_guard hold(sched.lock);
   // At most a slice: what goes beyond it had no P for, or waited in a call; and with another P than it began with, nobody knows.
   const std::int64_t took = pp ? std::min(now - pp->background_since, background_ns) : 0;
-  sched.background_due = now + std::max(background_ns, background_factor * took);
+  const std::int64_t due = now + std::max(background_ns, background_factor * took);
+  sched.background_due = std::max(sched.background_due, due);  // another P's turn may have been longer
 }
 
 runnable* look(p* pp) noexcept {

@@ -101,6 +101,7 @@ void queue(p* pp, g* gp) noexcept {
   }
   // Alone on this P, and nothing else asked for: go on. (The queue: who is g_long_only has no `next` though others wait.) And so does who has lost its P and finds another one.
   if (!next && (pp ? pp->laps_left > 1 && pp->attention.load(std::memory_order_relaxed) == 0 && !mp->chosen && pp->queue.empty() && sched.global.size() == 0 : regain_p(mp))) {
+    if (pp && (gp->flags & g_long_only)) pp->laps_left--;  // for others short_lap() has counted it
     leave_runtime(mp);
     return {nullptr, nullptr};
   }

@@ -56,6 +56,7 @@ struct alignas(64) p {
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock
   std::uint8_t look_turn = 0;         // look.cpp: what it takes in next where there is room for one only,
+  std::uint8_t unstarted_turn = 0;    // and whether a fork or a task,
   std::int64_t first_run_at = 0;      // when it last took in the oldest that had never run,
   atomic<std::int64_t> looked_at{0};  // when it was last there,
   std::int64_t background_since = 0;  // and since when the goroutine of the background runs that it has let run last

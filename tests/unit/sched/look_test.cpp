@@ -6,14 +6,18 @@
 #include <vector>
 
 #include <weft/async.hpp>
+#include <weft/co.hpp>
 #include <weft/latch.hpp>
 
 #include "support/support.hpp"
 
 using namespace weft::test;
 namespace self = weft::this_goroutine;
+namespace co = weft::co;
 
 namespace {
+
+co::task<int> one() { co_return 1; }
 
 /// So many goroutines that do nothing but take turns.
 class crowd {
@@ -94,6 +98,44 @@ WEFT_TEST(look, lets_each_kind_have_its_turn) {
   EXPECT_TRUE(eventually([&] { return background_ran.load(); }));
   EXPECT_TRUE(eventually([&] { return task_ran.load(); }));
   ended.wait();
+}
+
+// The goroutines that fork never come to an end of their forks: each waits for the oldest of forty, and another has forked since.
+WEFT_TEST(look, lets_a_task_begin_beside_forks_without_end) {
+  std::atomic<bool> over{false}, ran{false};
+  std::atomic<long> rounds{0};
+  const auto forker = [](std::atomic<bool>& end, std::atomic<long>& n) -> co::task<int> {
+    for (; !end; ++n) {
+      std::vector<co::forked<int>> all;
+      for (int i = 0; i < 40; ++i) all.push_back(co::fork(one()));
+      for (auto& f : all) co_await f;
+    }
+    co_return 0;
+  };
+  {
+    const crowd others(20);
+    std::vector<co::forked<int>> forkers;
+    for (int i = 0; i < 8; ++i) forkers.push_back(co::fork(forker(over, rounds)));
+    EXPECT_TRUE(eventually([&] { return rounds > 8; }));
+    const long before = rounds;
+    const auto task = weft::async([&] { ran = true; });
+    EXPECT_TRUE(eventually([&] { return ran || rounds > before + 400; }));
+    EXPECT_TRUE(ran);
+    over = true;
+    for (auto& f : forkers) EXPECT_EQ(f.join(), 0);
+  }
+}
+
+// It goes on at once, for nobody else is in the queue; but its yields are counted, and the look comes.
+WEFT_TEST(look, comes_when_one_locked_to_its_thread_yields_alone) {
+  self::lock_thread();
+  std::atomic<bool> ran{false};
+  const auto task = weft::async([&] { ran = true; });
+  long yields = 0;
+  for (; !ran && yields < 100'000; ++yields) self::yield();
+  self::unlock_thread();
+  EXPECT_TRUE(eventually([&] { return ran.load(); }));
+  EXPECT_LE(yields, 200);
 }
 
 // Those started last overflow into the global queue with those that have run, and wait there for their first turn.
