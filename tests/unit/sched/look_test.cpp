@@ -112,18 +112,16 @@ WEFT_TEST(look, lets_a_task_begin_beside_forks_without_end) {
     }
     co_return 0;
   };
-  {
-    const crowd others(20);
-    std::vector<co::forked<int>> forkers;
-    for (int i = 0; i < 8; ++i) forkers.push_back(co::fork(forker(over, rounds)));
-    EXPECT_TRUE(eventually([&] { return rounds > 8; }));
-    const long before = rounds;
-    const auto task = weft::async([&] { ran = true; });
-    EXPECT_TRUE(eventually([&] { return ran || rounds > before + 400; }));
-    EXPECT_TRUE(ran);
-    over = true;
-    for (auto& f : forkers) EXPECT_EQ(f.join(), 0);
-  }
+  const crowd others(20);
+  std::vector<co::forked<int>> forkers;
+  for (int i = 0; i < 8; ++i) forkers.push_back(co::fork(forker(over, rounds)));
+  EXPECT_TRUE(eventually([&] { return rounds > 8; }));
+  const long before = rounds;
+  const auto task = weft::async([&] { ran = true; });
+  EXPECT_TRUE(eventually([&] { return ran || rounds > before + 400; }));
+  EXPECT_TRUE(ran);
+  over = true;
+  for (auto& f : forkers) EXPECT_EQ(f.join(), 0);
 }
 
 // It goes on at once, for nobody else is in the queue; but its yields are counted, and the look comes.
