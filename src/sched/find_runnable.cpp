@@ -345,7 +345,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (runnable* gp = take_global(pp)) return gp;
     }
     if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {
-      poll_network(pp, netpoll_most);
+      poll_network(pp, netpoll_most, filled_ring);
       if (runnable* gp = pp->queue.get(s)) return gp;
     }
     // At most half as many searchers as there are busy Ps: enough for any load, and no storm on a quiet one.

@@ -40,8 +40,8 @@ runnable* find_runnable(m* mp, slice& s) noexcept;
 runnable* look(p* pp) noexcept;
 /// What is due in owner's timers becomes runnable on pp, the caller's. Whether there was any.
 bool run_timers(p* owner, p* pp, std::int64_t now) noexcept;
-/// Up to `most` descriptors' goroutines, to pp's queue or the global one. Whether there was any.
-bool poll_network(p* pp, std::uint32_t most) noexcept;
+/// Up to `most` descriptors' goroutines, to pp's ring until that has `ring`, then to the global queue. Whether there was any.
+bool poll_network(p* pp, std::uint32_t most, std::uint32_t ring) noexcept;
 /// The oldest of the background, to run now on pp, if it is time for one, or whatever time it is; or null.
 runnable* take_background(p* pp, std::int64_t now, bool whatever) noexcept;
 /// Its turn is over; pp as above, or null when it has lost that.

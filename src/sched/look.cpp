@@ -3,6 +3,7 @@
 // Of the global queue and of the network it takes what its ring has room for, those first that have waited longest, to the end
 // of the ring, and ends the chain that runs through `next`: so nobody overtakes the ring, and its oldest runs now. Where there is no
 // room one comes in all the same, and the chain goes to the global queue for it. More would overflow there, and be overtaken.
+// While some wait in the global queue, who comes from the network goes behind them: one order for all.
 // A goroutine that yields goes to the global queue when more wait there than a look takes in (yields_to_global() in lap.hpp): so
 // the ring gets shorter while others wait. Where 61 laps are many milliseconds the monitor has the P look sooner (sysmon.cpp).
 #include "sched/lap.hpp"
@@ -88,12 +89,14 @@ bool take_in(p* pp, std::int64_t now) noexcept {
   return some;
 }
 
-// No more than fit. Where few fit, the monitor sees to the network, each 10 ms or so.
+// No more than fit; behind those in the global queue, which the monitor's look may have brought from the network before.
+// Where few fit, the monitor sees to the network, each 10 ms or so.
 bool look_at_network(p* pp, std::int64_t now) noexcept {
   const std::uint32_t ring = pp->queue.ring_size();
   std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
   if (ring > waiting_ring || netpoll_waiters() == 0 || last == 0 || now - last <= poll_ns) return false;
-  return sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed) && poll_network(pp, filled_ring - ring);
+  if (!sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) return false;
+  return poll_network(pp, filled_ring - ring, sched.global.in_order() != 0 ? 0 : filled_ring);
 }
 
 }  // namespace
@@ -114,11 +117,11 @@ bool run_timers(p* owner, p* pp, std::int64_t now) noexcept {
   return some;
 }
 
-bool poll_network(p* pp, std::uint32_t most) noexcept {
+bool poll_network(p* pp, std::uint32_t most, std::uint32_t ring) noexcept {
   bump(pp->count.polls);
   g_list list = netpoll(0, most);
   const bool some = !list.empty();
-  inject(list, filled_ring);
+  inject(list, ring);
   return some;
 }
 

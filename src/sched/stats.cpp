@@ -39,6 +39,8 @@ scheduler_stats stats() noexcept {
     s.readies += c.readies.load(std::memory_order_relaxed);
     s.steals += c.steals.load(std::memory_order_relaxed);
     s.stolen += c.stolen.load(std::memory_order_relaxed);
+    s.retaken += c.retaken.load(std::memory_order_relaxed);
+    s.displaced += c.displaced.load(std::memory_order_relaxed);
     s.polls += c.polls.load(std::memory_order_relaxed);
     s.timers_fired += c.timers_fired.load(std::memory_order_relaxed);
   }

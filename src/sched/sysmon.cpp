@@ -38,8 +38,10 @@ std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
   return now - s.laps_since;
 }
 
-// Its goroutine is in a call. True when the P was taken. From one that makes short calls in a loop it is taken after a slice, as
-// from one that computes: who looks sees it in a call nearly always, and each time in another one.
+bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
+
+// Its goroutine is in a call. True when the P was taken. From one that makes short calls in a loop it is taken after a slice when
+// others wait, as from one that computes: who looks sees it in a call nearly always, and each time in another one.
 bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_again_soon) noexcept {
   const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
   if ((calls & 1) == 0) return false;
@@ -49,7 +51,7 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
     s.calls_since = now;
     look_again_soon = true;  // whether it is still the same then
   }
-  if (!long_slice && now - s.calls_since < call_ns) return false;
+  if (now - s.calls_since < call_ns && !(long_slice && others_wait(pp, now))) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
   if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < patience_ns) return false;
   {
@@ -61,8 +63,6 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
   handoffp(pp);
   return true;
 }
-
-bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
 
 WEFT_UNSANITIZED void report_long_slice(const m* mp, std::int64_t ran_ns) noexcept {
   if (const g* gp = mp->curg) {

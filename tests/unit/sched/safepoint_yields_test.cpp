@@ -6,13 +6,6 @@
 
 namespace {
 
-std::uint64_t displaced_so_far() {
-  std::uint64_t n = 0;
-  for (int i = 0; i < weft::max_procs; ++i)
-    if (const weft::p* pp = weft::sched.ps[i].load()) n += pp->count.displaced.load(std::memory_order_relaxed);
-  return n;
-}
-
 /// Whether nobody else was in here with us.
 WEFT_TEST_NO_POINTS bool alone(std::atomic<int>& here) {
   bool is = here.fetch_add(1) == 0;
@@ -50,7 +43,7 @@ WEFT_TEST(safe_point, that_yields_keeps_registers) {
 // What displacing cannot give: with one processor, one runs at a time.
 WEFT_TEST(safe_point, that_yields_has_one_at_a_time_on_one_processor) {
   with_procs one(1);
-  const std::uint64_t before = displaced_so_far();
+  const std::uint64_t before = weft::stats().displaced;
   std::atomic<int> here{0}, together{0};
   std::array<std::atomic<int>, 4> rounds{};
   std::atomic<bool> stop{false};
@@ -68,7 +61,7 @@ WEFT_TEST(safe_point, that_yields_has_one_at_a_time_on_one_processor) {
   stop = true;
   done.wait();
   EXPECT_EQ(together, 0);
-  EXPECT_EQ(displaced_so_far(), before);
+  EXPECT_EQ(weft::stats().displaced, before);
 }
 
 // SCHED-21
@@ -144,9 +137,9 @@ WEFT_CHILD(asked_first) {
     with_procs one(1);
     const hogs two(2);
     for (const auto give_up = steady::now() + limit(5s); ended != 0 && steady::now() < give_up;) {
-      const std::uint64_t displaced = displaced_so_far(), laps = weft::laps_of(weft::sched.ps[0].load());
+      const std::uint64_t displaced = weft::stats().displaced, laps = weft::laps_of(weft::sched.ps[0].load());
       self::sleep_for(60ms);
-      if (displaced_so_far() == displaced && weft::laps_of(weft::sched.ps[0].load()) >= laps + 4) ended = 0;
+      if (weft::stats().displaced == displaced && weft::laps_of(weft::sched.ps[0].load()) >= laps + 4) ended = 0;
     }
   });
   return ended;
