@@ -22,7 +22,7 @@ __attribute__((weak)) extern constinit const task_hooks_t task_hooks = {};
 namespace {
 
 constexpr int watched_ps = 64;
-constexpr std::int64_t nap_ns = 40'000, crumb_pause_ns = 20'000;
+constexpr std::int64_t nap_ns = 40'000;
 
 // A fair share of the global queue, at most half a ring; the first to run, the rest into the own ring, which is empty.
 runnable* take_global(p* pp) noexcept {
@@ -95,16 +95,14 @@ runnable* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
   const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   if (n <= 1) return nullptr;
   if (others_have_work(pp)) {
-    // One who steals crumbs again and again pays more for the barriers than they are worth, and so does everybody: it
-    // waits (in watch()) until more has come together, or the owner has run it.
     if (now == 0) now = os::now_ns();
-    if (mp->stole_little && now - mp->stole_at < crumb_pause_ns) return nullptr;
+    if (!mp->pace.may_steal(now)) return nullptr;  // watch() looks again
+    const std::int64_t began = now;
     const std::uint64_t before = pp->count.stolen.load(std::memory_order_relaxed);
-    if (runnable* gp = steal_queued(mp, pp, s, n)) {
-      mp->stole_little = pp->count.stolen.load(std::memory_order_relaxed) - before <= 2;
-      mp->stole_at = now;
-      return gp;
-    }
+    runnable* gp = steal_queued(mp, pp, s, n);
+    now = os::now_ns();
+    mp->pace.stole(pp->count.stolen.load(std::memory_order_relaxed) - before, began, now);
+    if (gp) return gp;
   }
   for (std::uint32_t i = 0, at = mp->random.below(n); i < n; i++, at = (at + 1) % n) {
     p* victim = sched.ps[at].load(std::memory_order_acquire);  // [mo:procs]

@@ -16,6 +16,7 @@
 #include "work/forks.hpp"
 #include "work/global_runq.hpp"
 #include "work/runq.hpp"
+#include "work/steal_pace.hpp"
 #include "work/timers.hpp"
 
 namespace weft {
@@ -127,8 +128,7 @@ struct alignas(64) m {
   bool spinning = false;    // searches for work
   std::uint8_t vain_wakeups = 0;  // times in a row that it was woken soon after it had gone to sleep, and found nothing
   std::int64_t slept_at = 0;
-  bool stole_little = false;   // its last spell of stealing,
-  std::int64_t stole_at = 0;   // and when
+  steal_pace pace;
   std::uint64_t stacks_seen = 0;   // give_memory_back(): stacks_activity() at the last look,
   std::int64_t stacks_still_at = 0;  // and since when it has stood still
   bool is_main = false;     // the thread that called run()
