@@ -95,14 +95,14 @@ runnable* steal_work(m* mp, p* pp, slice& s, std::int64_t& now) noexcept {
   const auto n = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
   if (n <= 1) return nullptr;
   if (others_have_work(pp)) {
-    if (now == 0) now = os::now_ns();
-    if (!mp->pace.may_steal(now)) return nullptr;  // watch() looks again
-    const std::int64_t began = now;
-    const std::uint64_t before = pp->count.stolen.load(std::memory_order_relaxed);
-    runnable* gp = steal_queued(mp, pp, s, n);
     now = os::now_ns();
-    mp->pace.stole(pp->count.stolen.load(std::memory_order_relaxed) - before, began, now);
-    if (gp) return gp;
+    if (const std::int64_t began = now; mp->pace.may_steal(began)) {  // else watch() looks again
+      const std::uint64_t before = pp->count.stolen.load(std::memory_order_relaxed);
+      runnable* gp = steal_queued(mp, pp, s, n);
+      now = os::now_ns();
+      mp->pace.stole(pp->count.stolen.load(std::memory_order_relaxed) - before, began, now);
+      if (gp) return gp;
+    }
   }
   for (std::uint32_t i = 0, at = mp->random.below(n); i < n; i++, at = (at + 1) % n) {
     p* victim = sched.ps[at].load(std::memory_order_acquire);  // [mo:procs]
@@ -353,7 +353,8 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
       if (runnable* gp = steal_work(mp, pp, s, now)) return gp;
       if (sched.global.size() != 0) continue;
     }
-    if (__builtin_expect(sched.background.size() != 0, 0)) {
+    // Not while a thief keeps its pace: what the others have comes first.
+    if (__builtin_expect(sched.background.size() != 0, 0) && !(mp->spinning && others_have_work(pp))) {
       if (runnable* gp = take_background(pp, os::now_ns(), true)) return gp;
     }
     if (mp->spinning) {

@@ -56,8 +56,8 @@ void give_way() noexcept;
 void ready(runnable* gp) noexcept;
 /// The same for several, behind what is runnable already. What would make the ring longer than `ring`, or all without a P, goes to the global queue.
 void inject(g_list& list, std::uint32_t ring = runq::capacity / 2) noexcept;
-/// How long a ring may get by what is fetched before it is empty, from the global queue and from the network: the latter always has
-/// some room, and the rest is for those that are made runnable meanwhile.
+/// How long a ring may get by what is fetched before it is empty, from the global queue and from the network: the latter has some
+/// room when nobody waits in the former, and the rest is for those that are made runnable meanwhile.
 inline constexpr std::uint32_t filled_ring = runq::capacity * 3 / 4, waiting_ring = filled_ring - std::max(filled_ring / 6, 1u);
 /// Whether who yields on pp, or has had its slice, goes to the end of the global queue: he would be found before those that wait there, since the ring is empty,
 /// or since more of them wait than the Ps will take in at their next looks.

@@ -40,8 +40,27 @@ std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
 
 bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
 
+// Nobody searches, and another P has more than it runs.
+bool help_is_wanted(const p* pp, std::int64_t now) noexcept {
+  if (sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0) return false;
+  const int n = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; i++) {
+    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (other && other != pp && (!other->queue.empty() || has_unstarted(other) || other->timers.earliest() <= now)) return true;
+  }
+  return false;
+}
+
+// A P that was taken and has nothing to run goes to a searcher at once, before its call comes back for it.
+void search_with(p* pp) noexcept {
+  int none = 0;
+  if (has_work(pp) || !sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst))
+    return handoffp(pp);  // [mo:idle]
+  startm(pp, true);
+}
+
 // Its goroutine is in a call. True when the P was taken. From one that makes short calls in a loop it is taken after a slice when
-// others wait, as from one that computes: who looks sees it in a call nearly always, and each time in another one.
+// others wait, here or anywhere: who looks sees it in a call nearly always, and each time in another one.
 bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_again_soon) noexcept {
   const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
   if ((calls & 1) == 0) return false;
@@ -51,7 +70,10 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
     s.calls_since = now;
     look_again_soon = true;  // whether it is still the same then
   }
-  if (now - s.calls_since < call_ns && !(long_slice && others_wait(pp, now))) return false;
+  const bool lasts = now - s.calls_since >= call_ns;
+  if (!lasts && !long_slice) return false;
+  const bool helps = !lasts && !others_wait(pp, now);
+  if (helps && !help_is_wanted(pp, now)) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
   if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < patience_ns) return false;
   {
@@ -59,8 +81,9 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
     if (mp->calls.load(std::memory_order_acquire) != calls || !take_p_locked(pp)) return false;  // [mo:calls]
     bump(pp->count.retaken);
+    s.laps_since = now;  // who gets it back has a slice again
   }
-  handoffp(pp);
+  helps ? search_with(pp) : handoffp(pp);
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "sched/sched.hpp"
 #include "support/support.hpp"
 #include "work/thieves.hpp"
 
@@ -289,6 +290,35 @@ WEFT_TEST(system_call, in_a_loop_does_not_keep_others_from_starting_and_stopping
     done.wait();
     EXPECT_LT(steady::now() - begin, limit(5s)) << length.count();
   }
+}
+
+// PREEMPT-06. Nobody waits for the processor of the one that makes calls, but another has many in its queue.
+WEFT_TEST(system_call, in_a_loop_leaves_its_processor_to_those_behind_another) {
+  if (weft::thieves.no_membarrier) GTEST_SKIP() << "a call gives its processor up at once here";
+  with_procs two(2);
+  std::atomic<bool> stop{false};
+  weft::wait_group both;
+  both.go([&] {
+    while (!stop) weft::system_call(&::getpid);
+  });
+  std::atomic<int> helped{0};
+  both.go([&] {
+    const auto begin = steady::now(), settled = begin + 100ms, end = begin + limit(3s);
+    while (helped < 200 && steady::now() < end) {
+      const weft::p* const here = weft::self()->mp->pp;
+      weft::wait_group pieces;
+      for (int i = 0; i < 20; ++i) {
+        pieces.go([&] {
+          spin(50us);
+          helped += steady::now() > settled && weft::self()->mp->pp != here;
+        });
+      }
+      pieces.wait();
+    }
+    stop = true;
+  });
+  both.wait();
+  EXPECT_GE(helped, 200);
 }
 
 // Timers belong to processors. A call that takes the last one along that somebody watches must leave a watcher behind, or everybody

@@ -28,18 +28,28 @@ TEST(steal_pace, pauses_after_crumbs_and_not_after_more) {
   EXPECT_EQ(pause_after(20, 2 * us, 3), 0);
 }
 
-// A ninth of the time at most goes into steals, whatever they bring.
 TEST(steal_pace, pauses_for_eight_times_as_long_as_a_dear_steal_takes) {
-  EXPECT_EQ(pause_after(20, 5 * us, 1), 40 * us);
-  EXPECT_EQ(pause_after(20, 5 * us, 100), 0);
+  EXPECT_EQ(pause_after(20, 9 * us, 1), 20 * us);
   EXPECT_EQ(pause_after(20, 50 * us, 1), 400 * us);
   EXPECT_EQ(pause_after(20, 50 * us, 100), 400 * us);
+  EXPECT_EQ(pause_after(20, 5'000 * us, 100), 500 * us);  // others wait for it
 }
 
-// The kernel held it up.
-TEST(steal_pace, one_that_took_long_is_no_dear_one) {
+// The kernel held it up; or the others slept.
+TEST(steal_pace, goes_by_more_than_one_steal) {
   EXPECT_EQ(pause_after(1, 20'000 * us, 100), 0);
   EXPECT_EQ(pause_after(1, 20'000 * us, 1), 20 * us);
+  steal_pace pace;
+  std::int64_t now = 1;
+  for (int i = 0; i < 20; ++i) pace.stole(100, now, now + 50 * us), now += 50 * us;
+  pace.stole(100, now, now + 1 * us);
+  EXPECT_FALSE(pace.may_steal(now + 100 * us));
+}
+
+TEST(steal_pace, survives_a_clock_that_goes_back) {
+  steal_pace pace;
+  for (int i = 0; i < 100; ++i) pace.stole(100, 50 * us, 0);
+  EXPECT_TRUE(pace.may_steal(1));
 }
 
 TEST(steal_pace, may_steal_at_first) { EXPECT_TRUE(steal_pace().may_steal(1)); }
