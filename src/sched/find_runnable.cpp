@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace weft {
 
@@ -339,7 +340,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
     if (task_hooks.take) {
       if (g* gp = task_hooks.take(pp)) return gp;
     }
-    if (sched.global.size() != 0) {
+    if (sched.global.size() != 0 && !std::exchange(pp->steals_first, false)) {
       if (runnable* gp = take_global(pp)) return gp;
     }
     if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {

@@ -56,6 +56,7 @@ struct alignas(64) p {
   std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock
+  bool steals_first = false;          // its next holder looks at the others' queues before the global one, once (sysmon.cpp)
   std::uint8_t look_turn = 0;         // look.cpp: what it takes in next where there is room for one only,
   std::uint8_t unstarted_turn = 0;    // and whether a fork or a task,
   std::int64_t first_run_at = 0;      // when it last took in the oldest that had never run,
@@ -89,7 +90,7 @@ struct alignas(64) p {
     const m* mp = nullptr;
     std::uint64_t calls = 0, laps = 0;
     std::uint32_t tick = 0;
-    std::int64_t calls_since = 0, laps_since = 0, tick_since = 0;
+    std::int64_t calls_since = 0, laps_since = 0, tick_since = 0, helped_at = 0;
     std::int64_t asked_at = 0;  // 0: its goroutine has not been asked to give way
     bool reported = false;
   } seen;

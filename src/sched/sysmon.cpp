@@ -40,22 +40,25 @@ std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
 
 bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
 
-// Nobody searches, and another P has more than it runs.
-bool help_is_wanted(const p* pp, std::int64_t now) noexcept {
+// Nobody searches, and some P has more than it runs. Where there is none it is asked once a slice, for all Ps are looked at.
+bool help_is_wanted(p::sight& s, std::int64_t now) noexcept {
   if (sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0) return false;
+  if (now - s.helped_at < sched.slice_ns) return false;
   const int n = sched.procs.load(std::memory_order_relaxed);
   for (int i = 0; i < n; i++) {
-    p* other = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
-    if (other && other != pp && (!other->queue.empty() || has_unstarted(other) || other->timers.earliest() <= now)) return true;
+    p* pp = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
+    if (pp && (pp->queue.ring_size() != 0 || has_unstarted(pp) || pp->timers.earliest() <= now)) return true;
   }
+  s.helped_at = now;
   return false;
 }
 
-// A P that was taken and has nothing to run goes to a searcher at once, before its call comes back for it.
-void search_with(p* pp) noexcept {
+// A P that was taken and has nothing to run goes to one who steals. The call that comes back for it goes to the global queue.
+void steal_with(p* pp) noexcept {
   int none = 0;
-  if (has_work(pp) || !sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst))
-    return handoffp(pp);  // [mo:idle]
+  const bool searches = !has_work(pp) && sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst);  // [mo:idle]
+  if (!searches) return handoffp(pp);
+  pp->steals_first = true;
   startm(pp, true);
 }
 
@@ -73,7 +76,7 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
   const bool lasts = now - s.calls_since >= call_ns;
   if (!lasts && !long_slice) return false;
   const bool helps = !lasts && !others_wait(pp, now);
-  if (helps && !help_is_wanted(pp, now)) return false;
+  if (helps && !help_is_wanted(s, now)) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
   if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < patience_ns) return false;
   {
@@ -81,9 +84,9 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
     if (mp->calls.load(std::memory_order_acquire) != calls || !take_p_locked(pp)) return false;  // [mo:calls]
     bump(pp->count.retaken);
-    s.laps_since = now;  // who gets it back has a slice again
+    s.helped_at = now;
   }
-  helps ? search_with(pp) : handoffp(pp);
+  helps ? steal_with(pp) : handoffp(pp);
   return true;
 }
 
