@@ -37,7 +37,8 @@ void check_deadlock() noexcept {
     if (sched.stopping.load(std::memory_order_relaxed) || dying()) return false;
     if (sched.outsiders.load(std::memory_order_relaxed) != 0) return false;
     if (sched.m_count.load(std::memory_order_relaxed) != sched.idle_m_count.load(std::memory_order_relaxed) + sched.locked_idle) return false;
-    if (sched.global.size() != 0 || sched.background.size() != 0 || sched.waiting_ps || sched.given_ps) return false;
+    if (sched.global.size() != 0 || sched.background.size() != 0 || sched.waiting_ps || sched.given_ps || sched.monitor_polls)
+      return false;
     const int n = sched.procs.load(std::memory_order_relaxed);
     if (sched.idle_p_count.load(std::memory_order_relaxed) != n) return false;  // the monitor has one in its hand
     for (int i = 0; i < n; i++) {

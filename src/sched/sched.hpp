@@ -190,6 +190,7 @@ struct scheduler {
   int soft_ms = 512;               // beyond it sysmon starts threads, one at a time
   p* waiting_ps = nullptr;         // Ps that wait for a thread because of that
   p* given_ps = nullptr;           // Ps given up at safe points, for sysmon to hand over
+  bool monitor_polls = false;      // it may have goroutines in its hand: no deadlock
   int locked_idle = 0;             // locked Ms that sleep until their goroutine can run
   m* free_ms = nullptr;            // records of threads that ended
   atomic<m_node*> all_ms{nullptr};  // all records there are

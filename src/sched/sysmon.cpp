@@ -174,12 +174,21 @@ bool look_at_ps(std::int64_t now, bool& look_again_soon) noexcept {
   return took;
 }
 
+// Whom it has fetched is in nobody's queue until inject(), and nobody waits for the network any more: who goes to sleep meanwhile must not
+// take that for a deadlock. The lock, for then who sees that nobody waits sees the flag when it looks.
 void look_at_poller(std::int64_t now) noexcept {
   if (netpoll_waiters() == 0) return;
   std::int64_t last = sched.last_poll.load(std::memory_order_relaxed);
   if (last == 0 || now - last < stale_poll_ns || !sched.last_poll.compare_exchange_strong(last, now, std::memory_order_relaxed)) return;
+  const auto is_polling = [](bool is) {
+    lock_guard hold(sched.lock);
+    sched.monitor_polls = is;
+  };
+  is_polling(true);
   g_list list = netpoll(0);
   inject(list);
+  is_polling(false);
+  check_deadlock();  // who went to sleep meanwhile left it to us
 }
 
 // Threads that others asked for, for Ps that were given up, and one more for Ps that wait because there are so many.

@@ -134,5 +134,30 @@ void descriptor_ready() {
 }
 MODEL_OF(idle, a_ready_descriptor_wakes_its_goroutine, descriptor_ready, 3, 1)
 
+// The monitor looks at the network, which nobody has done for long, as the last M goes to sleep: that one must not take what the monitor
+// has in its hand for nothing, and report a deadlock.
+void monitor_polls() {
+  world w(1);
+  sched.deadlock.store(deadlock_policy::fatal, std::memory_order_relaxed);
+  g* reader = w.goroutine([&] {
+    poll_desc* pd = poll_open(5);
+    auto& slot = pd->slot[0];
+    std::uintptr_t old = poll_desc::nothing;
+    if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst)) {
+      park_anyone(current_g(), &poll_commit, &slot, wait_reason::io_wait);
+    }
+    sched.outsiders.store(1, std::memory_order_relaxed);  // from here on it would be one
+  });
+  MODEL_CHECK(w.of(0)->queue.try_put(reader));
+  w.start(0);
+  on_thread([&] {
+    model::make_ready(5, EPOLLIN);
+    static_cast<void>(monitor(model::now() + second));
+  });
+  settle(second);
+  MODEL_CHECK(sched.outsiders.load(std::memory_order_relaxed) == 1);
+}
+MODEL_OF(idle, what_the_monitor_has_fetched_is_no_deadlock, monitor_polls, 3, 1, 50'000, 100'000)
+
 }  // namespace
 }  // namespace weft
