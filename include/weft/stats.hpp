@@ -29,7 +29,7 @@ struct scheduler_stats {
   std::uint64_t steals;          ///< times that one processor took work from another
   std::uint64_t stolen;          ///< goroutines taken so
   std::uint64_t wakeups;         ///< threads woken or started to look for work
-  std::uint64_t retaken;         ///< times that the monitor took a processor from a call that blocked
+  std::uint64_t retaken;         ///< times that the monitor took a processor from a goroutine in a call
   std::uint64_t displaced;       ///< the same from a goroutine that computed and did not yield while others waited
   std::uint64_t polls;           ///< looks at the network poller
   std::uint64_t timers_fired;

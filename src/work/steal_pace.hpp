@@ -1,6 +1,6 @@
 // work/steal_pace.hpp: how soon a thief may steal again. Its barrier costs itself and all that run (work/thieves.hpp), so one that
 // got crumbs waits until more has come together or the owner has run it. And where the barrier is dear a thief waits whatever it
-// got, in proportion: to interrupt another processor takes 1 us on most machines, and 50 us in some virtual ones.
+// got, in proportion: to interrupt another processor may take 50 us in a virtual machine (docs/design/0002).
 #pragma once
 
 #include <algorithm>

@@ -112,18 +112,22 @@ void timer_arrives() {
 }
 MODEL_OF(idle, a_timer_is_not_late_for_one_that_polls, timer_arrives, 2, 0, 60'000)
 
+void wait_until_readable(int fd) {
+  poll_desc* pd = poll_open(fd);
+  auto& slot = pd->slot[0];
+  std::uintptr_t old = poll_desc::nothing;
+  if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst)) {
+    park_anyone(current_g(), &poll_commit, &slot, wait_reason::io_wait);
+  }
+}
+
 // A goroutine that a descriptor's readiness wakes, while Ms go to sleep: one of them must wait in the poller.
 void descriptor_ready() {
   world w(1);
   atomic<int> ran{0};
   model::name(ran, "ran");
   g* reader = w.goroutine([&] {
-    poll_desc* pd = poll_open(5);
-    auto& slot = pd->slot[0];
-    std::uintptr_t old = poll_desc::nothing;
-    if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst)) {
-      park_anyone(current_g(), &poll_commit, &slot, wait_reason::io_wait);
-    }
+    wait_until_readable(5);
     ran.store(1, std::memory_order_release);
   });
   MODEL_CHECK(w.of(0)->queue.try_put(reader));
@@ -140,12 +144,7 @@ void monitor_polls() {
   world w(1);
   sched.deadlock.store(deadlock_policy::fatal, std::memory_order_relaxed);
   g* reader = w.goroutine([&] {
-    poll_desc* pd = poll_open(5);
-    auto& slot = pd->slot[0];
-    std::uintptr_t old = poll_desc::nothing;
-    if (slot.compare_exchange_strong(old, poll_desc::preparing, std::memory_order_seq_cst)) {
-      park_anyone(current_g(), &poll_commit, &slot, wait_reason::io_wait);
-    }
+    wait_until_readable(5);
     sched.outsiders.store(1, std::memory_order_relaxed);  // from here on it would be one
   });
   MODEL_CHECK(w.of(0)->queue.try_put(reader));
