@@ -290,7 +290,7 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 }  // namespace
 
 runnable* find_runnable(m* mp, slice& s) noexcept {
-  for (;;) {
+  for (bool helps = false;;) {
     if (!mp->pp) {  // the goroutine that was here had lost its P
       {
         lock_guard hold(sched.lock);
@@ -304,6 +304,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
     if (pp->attention.load(std::memory_order_relaxed) != 0) {
       const bool all_long = sched.long_laps || sched.unwinding.load(std::memory_order_relaxed) || sched.gate.load(std::memory_order_relaxed) != 0;
       const std::uint32_t taken = pp->attention.exchange(all_long ? +attention_always : 0u, std::memory_order_acq_rel);
+      helps = (taken & attention_help) != 0;
       if (taken & attention_preempt) pp->laps_left = 1;  // a whole slice has gone by: time to look at the clock, and at all else
       refuse_in_forked_child();
       if (pp->safe_point.load(std::memory_order_relaxed)) run_safe_point(pp);
@@ -340,7 +341,7 @@ runnable* find_runnable(m* mp, slice& s) noexcept {
     if (task_hooks.take) {
       if (g* gp = task_hooks.take(pp)) return gp;
     }
-    if (sched.global.size() != 0 && !std::exchange(pp->steals_first, false)) {
+    if (sched.global.size() != 0 && !std::exchange(helps, false)) {  // where the one is that has just given way
       if (runnable* gp = take_global(pp)) return gp;
     }
     if (netpoll_waiters() > 0 && sched.last_poll.load(std::memory_order_relaxed) != 0) {

@@ -28,11 +28,12 @@ inline constexpr int max_procs = 1024;
 /// What the P's owner should do at its next lap besides running the next goroutine (design D1). Each raiser makes its condition
 /// true first and sets its bit then; the long lap takes all bits first and then checks every condition: nothing is lost.
 enum attention : std::uint32_t {
-  attention_preempt = 1,  // the running goroutine has had its slice
-  attention_stop = 2,     // the world stops
+  attention_preempt = 1,     // the running goroutine has had its slice
+  attention_stop = 2,        // the world stops
   attention_safe_point = 4,  // for_each_p() has a function for this P
-  attention_always = 8,   // sched.long_laps: never cleared
-  attention_forked = 16,  // this is a forked child, and may not go on
+  attention_always = 8,      // sched.long_laps: never cleared
+  attention_forked = 16,     // this is a forked child, and may not go on
+  attention_help = 32,       // others have more than they run: look at their queues first
 };
 
 /// How many laps may go by before one must look at the clock, the timers and the global queue. A prime, as in Go.
@@ -56,7 +57,6 @@ struct alignas(64) p {
   std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
   std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock
-  bool steals_first = false;          // its next holder looks at the others' queues before the global one, once (sysmon.cpp)
   std::uint8_t look_turn = 0;         // look.cpp: what it takes in next where there is room for one only,
   std::uint8_t unstarted_turn = 0;    // and whether a fork or a task,
   std::int64_t first_run_at = 0;      // when it last took in the oldest that had never run,

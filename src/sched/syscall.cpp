@@ -1,6 +1,7 @@
 // sched/syscall.cpp: calls that may block the thread (design D10). Source: Go's entersyscall and exitsyscall (proc.go).
 // A short call only says that it is one: two stores, and sysmon takes the P if it lasts 20 us. One that is known to be long hands
 // its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps.
+// And when it has been asked to give way it does so at the call's end, as Go's goroutines do at the next function after it.
 #include <weft/blocking.hpp>
 
 #include "sched/park.hpp"
@@ -47,9 +48,10 @@ bool enter_call(call_kind kind) noexcept {
 
 namespace {
 
-// The P was taken, or given up. Out of line: a call that kept its P needs none of the registers that a change of stacks does.
-[[gnu::noinline]] void come_back_without_p(m* mp, g* gp) noexcept {
-  if (regain_p(mp)) {
+// The P was taken, or given up, or others want a turn with it (sysmon.cpp). Out of line: a call that just goes on needs none of the
+// registers that a change of stacks does.
+[[gnu::noinline]] void come_back_otherwise(m* mp, g* gp) noexcept {
+  if (!mp->pp && regain_p(mp)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);
   } else {
@@ -66,11 +68,13 @@ void leave_call() noexcept {
   const int error = *mp->err;  // by the pointer that mp has: never by name, whose address a compiler may remember over a switch
   enter_runtime(mp);
   end_call(mp, gp);
-  if (__builtin_expect(mp->pp != nullptr, 1)) {
+  // [mo:attention] relaxed, as in short_lap().
+  const p* pp = mp->pp;
+  if (__builtin_expect(pp && (pp->attention.load(std::memory_order_relaxed) & (attention_preempt | attention_help)) == 0, 1)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);
   } else {
-    come_back_without_p(mp, gp);
+    come_back_otherwise(mp, gp);
     mp = this_m();
   }
   *mp->err = error;

@@ -40,30 +40,28 @@ std::int64_t since_last_lap(p* pp, p::sight& s, std::int64_t now) noexcept {
 
 bool others_wait(p* pp, std::int64_t now) noexcept { return has_work(pp) || pp->timers.earliest() <= now || sched.background.size() != 0; }
 
-// Nobody searches, and some P has more than it runs. Where there is none it is asked once a slice, for all Ps are looked at.
+// Nobody searches, and some P has more than it runs. Asked once a slice, for all Ps are looked at.
 bool help_is_wanted(p::sight& s, std::int64_t now) noexcept {
   if (sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0) return false;
   if (now - s.helped_at < sched.slice_ns) return false;
+  s.helped_at = now;
   const int n = sched.procs.load(std::memory_order_relaxed);
   for (int i = 0; i < n; i++) {
     p* pp = sched.ps[i].load(std::memory_order_acquire);  // [mo:procs]
     if (pp && (pp->queue.ring_size() != 0 || has_unstarted(pp) || pp->timers.earliest() <= now)) return true;
   }
-  s.helped_at = now;
   return false;
 }
 
-// A P that was taken and has nothing to run goes to one who steals. The call that comes back for it goes to the global queue.
-void steal_with(p* pp) noexcept {
-  int none = 0;
-  const bool searches = !has_work(pp) && sched.spinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst);  // [mo:idle]
-  if (!searches) return handoffp(pp);
-  pp->steals_first = true;
-  startm(pp, true);
+// One that makes short calls in a loop is seen in a call nearly always, each time in another one, and is out of it before the P is
+// taken. So it is asked: at the end of a call it gives way (syscall.cpp).
+void ask_to_give_way_after_call(p* pp, p::sight& s, std::int64_t now) noexcept {
+  const std::uint32_t bit = others_wait(pp, now) ? attention_preempt : help_is_wanted(s, now) ? attention_help : 0u;
+  if (bit & ~pp->attention.load(std::memory_order_relaxed))
+    pp->attention.fetch_or(bit, std::memory_order_release);  // [mo:attention]
 }
 
-// Its goroutine is in a call. True when the P was taken. From one that makes short calls in a loop it is taken after a slice when
-// others wait, here or anywhere: who looks sees it in a call nearly always, and each time in another one.
+// Its goroutine is in a call. True when the P was taken.
 bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_again_soon) noexcept {
   const std::uint64_t calls = mp->calls.load(std::memory_order_acquire);  // [mo:calls]
   if ((calls & 1) == 0) return false;
@@ -73,10 +71,8 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
     s.calls_since = now;
     look_again_soon = true;  // whether it is still the same then
   }
-  const bool lasts = now - s.calls_since >= call_ns;
-  if (!lasts && !long_slice) return false;
-  const bool helps = !lasts && !others_wait(pp, now);
-  if (helps && !help_is_wanted(s, now)) return false;
+  if (long_slice) ask_to_give_way_after_call(pp, s, now);
+  if (now - s.calls_since < call_ns) return false;
   // Nobody needs it: leave it for when the call returns. But not for ever: its timers, and a world that is quiet, want it idle.
   if (!has_work(pp) && sched.spinning.load(std::memory_order_relaxed) + sched.idle_p_count.load(std::memory_order_relaxed) > 0 && now - s.calls_since < patience_ns) return false;
   {
@@ -84,9 +80,8 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
     if (mp->calls.load(std::memory_order_acquire) != calls || !take_p_locked(pp)) return false;  // [mo:calls]
     bump(pp->count.retaken);
-    s.helped_at = now;
   }
-  helps ? steal_with(pp) : handoffp(pp);
+  handoffp(pp);
   return true;
 }
 

@@ -2,9 +2,12 @@
 // Templates over the step of their loops, so that all of it is compiled with the options of the test that includes it.
 #pragma once
 
+#include <sched.h>
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <filesystem>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -59,10 +62,33 @@ void wait_by_spinning(Step step) {
   EXPECT_EQ(turn, 10);
 }
 
+/// This process on one CPU, for a scope. Of four threads on two CPUs the kernel has three on one of them, for seconds now and then.
+class on_one_cpu {
+ public:
+  on_one_cpu() {
+    CPU_ZERO(&before_);
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(sched_getcpu()), &one);
+    move_to(one);
+  }
+  ~on_one_cpu() { move_to(before_); }
+  on_one_cpu(const on_one_cpu&) = delete;
+
+ private:
+  static void move_to(const cpu_set_t& set) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+      sched_setaffinity(std::stoi(task.path().filename()), sizeof set, &set);
+  }
+  cpu_set_t before_;
+};
+
 /// Four on one processor: none gets much more or less than a quarter. A window in which the machine was fair to us must show it.
 template <class Hogs>
 void expect_fair_shares(std::chrono::milliseconds window) {
-  with_procs one(1);
+  const with_procs one(1);
+  const on_one_cpu all;
   const Hogs four(4);
   ASSERT_TRUE(eventually([&] { return four.started() == 4; }));
   double least = 0, most = 1;
