@@ -48,10 +48,15 @@ bool enter_call(call_kind kind) noexcept {
 
 namespace {
 
+// Not who has stopped the world, which would wait for itself, nor a forked child, whose others are not there.
+bool may_give_way(const p* pp) noexcept {
+  return pp->status.load(std::memory_order_relaxed) == p::state::running && !forked_child.load(std::memory_order_relaxed);
+}
+
 // The P was taken, or given up, or others want a turn with it (sysmon.cpp). Out of line: a call that just goes on needs none of the
 // registers that a change of stacks does.
 [[gnu::noinline]] void come_back_otherwise(m* mp, g* gp) noexcept {
-  if (!mp->pp && regain_p(mp)) {
+  if (mp->pp ? !may_give_way(mp->pp) : regain_p(mp)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);
   } else {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sched/sched.hpp"
 #include "support/support.hpp"
 
 extern char** environ;
@@ -51,6 +52,17 @@ int in_forked_child(F f) {
 const char* const said = "weft: this is a forked child; weft's threads stayed in its parent: only exec or _exit may follow\n";
 
 }  // namespace
+
+// Hazard 15, in a call that was asked to give way: in the child there is nobody to give way to.
+WEFT_TEST(fork, in_a_system_call_goes_on_in_the_child) {
+  const pid_t pid = weft::system_call([] {
+    if (weft::p* pp = weft::self()->mp->pp)
+      pp->attention.fetch_or(weft::attention_preempt, std::memory_order_release);  // [mo:attention]
+    return ::fork();
+  });
+  if (pid == 0) ::_exit(weft::system_call([] { return 5; }));
+  EXPECT_EQ(status_of(pid), 5);
+}
 
 // Hazard 15. A server that starts a helper program does so from whatever goroutine it is in.
 WEFT_TEST(fork, then_exec_works_from_goroutines) {

@@ -322,6 +322,38 @@ WEFT_TEST(system_call, in_a_loop_leaves_its_processor_to_those_behind_another) {
   EXPECT_GE(helped, 50);
 }
 
+namespace {
+/// As the monitor does it.
+void ask_to_give_way(std::uint32_t bit) {
+  if (weft::p* pp = weft::self()->mp->pp) pp->attention.fetch_or(bit, std::memory_order_release);  // [mo:attention]
+}
+}  // namespace
+
+// Within a few calls, for somebody may have taken the processor meanwhile.
+WEFT_TEST(system_call, gives_way_at_its_end_when_asked) {
+  with_procs one(1);
+  for (const auto bit : {weft::attention_preempt, weft::attention_help}) {
+    std::atomic<bool> ran{false};
+    weft::wait_group other;
+    other.go([&] { ran = true; });
+    int calls = 0;
+    for (; !ran && calls < 10; ++calls) ask_to_give_way(bit), weft::system_call([] {});
+    EXPECT_LT(calls, 10);
+    other.wait();
+  }
+}
+
+// It would wait for itself.
+WEFT_TEST(system_call, of_who_has_stopped_the_world_goes_on) {
+  int calls = 0;
+  for (const auto bit : {weft::attention_preempt, weft::attention_help}) {
+    weft::stop_the_world([&]() noexcept {
+      for (int i = 0; i < 3; ++i) ask_to_give_way(bit), weft::system_call([&] { ++calls; });
+    });
+  }
+  EXPECT_EQ(calls, 6);
+}
+
 // Timers belong to processors. A call that takes the last one along that somebody watches must leave a watcher behind, or everybody
 // who sleeps sleeps until the call returns.
 WEFT_TEST(call, of_the_last_running_processor_leaves_somebody_at_the_timers) {
