@@ -53,13 +53,14 @@ WEFT_CHILD(not_the_latest) {
 WEFT_CHILD(of_another) {
   return weft::run([] {
     std::unique_ptr<weft::on_switch> a;
-    weft::wait_group done, go_on;
-    go_on.add(1);
+    weft::wait_group done, made, go_on;
+    made.add(1), go_on.add(1);
     done.go([&] {
       a = std::make_unique<weft::on_switch>(weft::switch_hooks{});
+      made.done();
       go_on.wait();
     });
-    while (!a) weft::this_goroutine::yield();
+    made.wait();
     a.reset();
   });
 }
