@@ -42,7 +42,9 @@ decltype(auto) blocking(F&& f, Args&&... args) {
 }
 
 /// As blocking(), for a call that is mostly short: it costs some nanoseconds, and only when it lasts longer than 20 us are the
-/// others given another thread, by the monitor, which looks each 20 us to 10 ms.
+/// others given another thread, by the monitor, which looks each 20 us to 10 ms. Who makes such calls in a loop while others wait gives
+/// way to them at the end of one, each 10 ms or so.
+/// Parks: when no processor is free afterwards, or others are to have their turn.    Threads: any; on a plain thread it just calls f.    Allocates: no.
 template <class F, class... Args>
 decltype(auto) system_call(F&& f, Args&&... args) {
   const detail::call_scope scope(detail::call_kind::brief);

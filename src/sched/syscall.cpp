@@ -48,7 +48,8 @@ bool enter_call(call_kind kind) noexcept {
 
 namespace {
 
-// Not who has stopped the world, which would wait for itself, nor a forked child, whose others are not there.
+// Not who has stopped the world, which would wait for itself, nor a forked child, whose others are not there. The P is ours, and only we
+// can have made it another than `running`.
 bool may_give_way(const p* pp) noexcept {
   return pp->status.load(std::memory_order_relaxed) == p::state::running && !forked_child.load(std::memory_order_relaxed);
 }
@@ -73,7 +74,7 @@ void leave_call() noexcept {
   const int error = *mp->err;  // by the pointer that mp has: never by name, whose address a compiler may remember over a switch
   enter_runtime(mp);
   end_call(mp, gp);
-  // [mo:attention] relaxed, as in short_lap().
+  // [mo:attention] relaxed: a bit that is missed now is seen at the end of the next call, or at the next long lap.
   const p* pp = mp->pp;
   if (__builtin_expect(pp && (pp->attention.load(std::memory_order_relaxed) & (attention_preempt | attention_help)) == 0, 1)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]

@@ -88,7 +88,7 @@ class on_one_cpu {
 template <class Hogs>
 void expect_fair_shares(std::chrono::milliseconds window) {
   const with_procs one(1);
-  const on_one_cpu all;
+  const on_one_cpu together;
   const Hogs four(4);
   ASSERT_TRUE(eventually([&] { return four.started() == 4; }));
   double least = 0, most = 1;
