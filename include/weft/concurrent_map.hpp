@@ -4,8 +4,11 @@
 // as a number or a std::shared_ptr, or read it in place with visit().
 // What is replaced or deleted is destroyed once no reader can be looking at it: some time later, in one of the next calls that
 // change the map (up to about 1,000 of them may wait for that), in flush(), or with the map.
+// A value that is as simple as a number and fits into a word is not replaced, but changed where it lies: that allocates nothing
+// (detail/map_value.hpp says which those are).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,6 +19,7 @@
 
 #include <weft/detail/config.hpp>
 #include <weft/detail/map_core.hpp>
+#include <weft/detail/map_value.hpp>
 #include <weft/this_goroutine.hpp>
 
 namespace weft {
@@ -39,8 +43,8 @@ class concurrent_map {
     const detail::read_section section;
     return find(key).entry != nullptr;
   }
-  /// Calls f(const V&) with the value of a key, where it lies; false when it is not there. As long as f runs, nothing that is
-  /// deleted from any map can be destroyed.
+  /// Calls f(const V&) with the value of a key, where it lies (one that is changed there: with a copy); false when it is not there.
+  /// As long as f runs, nothing that is deleted from any map can be destroyed.
   template <class F>
   bool visit(const K& key, F&& f) const {
     const detail::read_section section;
@@ -49,26 +53,25 @@ class concurrent_map {
     return p.entry != nullptr;
   }
   /// Sets the value of a key.
-  /// Parks: as a mutex does; and as user code does.    Threads: any.    Allocates: yes.
+  /// Parks: as a mutex does; and as user code does.    Threads: any.    Allocates: yes; a simple word only for a new key.
   void store(K key, V v) {
     poll();
-    static_cast<void>(put(make(std::move(key), std::move(v)), [](const auto&) { return true; }));
+    static_cast<void>(put(std::move(key), std::move(v), any_value()));
   }
   /// The value that is there, and true; or v, which is now, and false.
   std::pair<V, bool> load_or_store(K key, V v) {
     poll();
     const detail::read_section section;
     if (const auto p = find(key); p.entry) return {value(p), true};
-    auto mine = make(std::move(key), std::move(v));
-    V given = mine->value;
-    const auto p = put(std::move(mine), [](const detail::map_place& there) { return there.entry == nullptr; });
+    V given = v;
+    const auto p = put(std::move(key), std::move(v), [](const auto& there) { return there.entry == nullptr; });
     return p.entry ? std::pair<V, bool>(value(p), true) : std::pair<V, bool>(std::move(given), false);
   }
   /// Sets the value of a key; what was there before, or nothing.
   std::optional<V> swap(K key, V v) {
     poll();
     const detail::read_section section;
-    const auto p = put(make(std::move(key), std::move(v)), [](const auto&) { return true; });
+    const auto p = put(std::move(key), std::move(v), any_value());
     return p.entry ? std::optional<V>(value(p)) : std::nullopt;
   }
   /// Sets the value to `desired` if the key is there with a value == expected.
@@ -77,30 +80,31 @@ class concurrent_map {
     const detail::read_section section;
     if (const auto p = find(key); !p.entry || !(value(p) == expected)) return false;
     bool done = false;
-    static_cast<void>(put(make(key, std::move(desired)), [&](const detail::map_place& there) { return done = there.entry && value(there) == expected; }));
+    static_cast<void>(
+        put(key, std::move(desired), [&](const auto& there) { return done = there.entry && value(there) == expected; }));
     return done;
   }
   /// Deletes a key; what was there, or nothing.    Parks: as store().    Allocates: no.
   std::optional<V> load_and_delete(const K& key) {
     poll();
     const detail::read_section section;
-    const auto p = take(key, [](const auto&) { return true; });
+    const auto p = take(key, any_value());
     return p.entry ? std::optional<V>(value(p)) : std::nullopt;
   }
   /// Whether it was there.
   bool erase(const K& key) {
     poll();
     const detail::read_section section;
-    return take(key, [](const auto&) { return true; }).entry != nullptr;
+    return take(key, any_value()).entry != nullptr;
   }
   /// Deletes the key if it is there with a value == expected.
   bool compare_and_delete(const K& key, const V& expected) {
     poll();
     const detail::read_section section;
-    return take(key, [&](const detail::map_place& p) { return value(p) == expected; }).entry != nullptr;
+    return take(key, [&](const auto& p) { return value(p) == expected; }).entry != nullptr;
   }
   /// Calls f(const K&, const V&) for each key, none of them twice, until it returns false (f may also return nothing). What is there from start to end
-  /// is shown; what comes or goes meanwhile may be.
+  /// is shown, with a value that it has meanwhile; what comes or goes may be.
   /// Parks: as f does.    Threads: any.    Allocates: a pointer for each key of a sixteenth of the map.
   template <class F>
   void range(F&& f) {
@@ -108,8 +112,9 @@ class concurrent_map {
       const detail::map_core::snapshot shard(core_, i);
       for (const detail::map_entry* e : shard.entries) {
         const auto* n = static_cast<const node*>(e);
-        if constexpr (std::is_void_v<std::invoke_result_t<F&, const K&, const V&>>) std::invoke(f, n->key, n->value);
-        else if (!std::invoke(f, n->key, n->value)) return;
+        const V& v = n->value.get();
+        if constexpr (std::is_void_v<std::invoke_result_t<F&, const K&, const V&>>) std::invoke(f, n->key, v);
+        else if (!std::invoke(f, n->key, v)) return;
       }
     }
   }
@@ -117,7 +122,8 @@ class concurrent_map {
   void clear() { core_.clear(); }
   /// How many keys there are, if nobody changes that now.
   [[nodiscard]] std::size_t size() const noexcept { return core_.size(); }
-  /// Waits until all that has been replaced or deleted so far is destroyed. Not to be called from visit(), or from user code in load().
+  /// Waits until no reader can be looking at what has been replaced or deleted so far, in a visit() for one, and destroys that, if no other
+  /// thread is just doing so. Not to be called from visit(), or from what the map calls: hash, equality, a copy of a value.
   /// Parks: yes.    Threads: any.
   void flush() { core_.flush(); }
 
@@ -126,43 +132,81 @@ class concurrent_map {
   // of one, and keep everybody's removed entries alive until its thread runs again.
   struct node : detail::map_entry {
     K key;
-    V value;
+    detail::map_value<V> value;
     node(std::uint64_t h, K&& k, V&& v) : detail::map_entry(h), key(std::move(k)), value(std::move(v)) {}
   };
   static void destroy(detail::map_entry* e) noexcept { delete static_cast<node*>(e); }
-  static const V& value(const detail::map_place& p) noexcept { return static_cast<const node*>(p.entry)->value; }
+  static auto& value_of(const detail::map_place& p) noexcept { return static_cast<node*>(p.entry)->value; }
+
+  // Where a key is, and the bits that its value had there, if those can change.
+  template <class Bits>
+  struct place_with_bits : detail::map_place {
+    Bits bits;
+  };
+  static const V& value(const detail::map_place& p) noexcept { return value_of(p).get(); }
+  template <class Bits>
+  static V value(const place_with_bits<Bits>& p) noexcept {
+    return std::bit_cast<V>(p.bits);
+  }
 
   // std::hash may be the identity; shard and slot want all bits to matter.
   [[nodiscard]] std::uint64_t mixed(const K& key) const {
     std::uint64_t h = static_cast<std::uint64_t>(hash_(key)) * 0x9e3779b97f4a7c15;
     return h ^ h >> 32;
   }
-  [[nodiscard]] std::unique_ptr<node> make(K key, V v) const {
-    const std::uint64_t h = mixed(key);
-    return std::make_unique<node>(h, std::move(key), std::move(v));
+  [[nodiscard]] auto find(std::uint64_t hash, const K& key) const {
+    const auto p = core_.find(hash, [&](const detail::map_entry& e) { return equal_(static_cast<const node&>(e).key, key); });
+    if constexpr (detail::map_value<V>::changes) {
+      using bits = typename detail::map_value<V>::bits_type;
+      return place_with_bits<bits>{p, p.entry ? value_of(p).bits() : bits{}};
+    } else {
+      return p;
+    }
   }
-  [[nodiscard]] detail::map_place find(std::uint64_t hash, const K& key) const {
-    return core_.find(hash, [&](const detail::map_entry& e) { return equal_(static_cast<const node&>(e).key, key); });
-  }
-  [[nodiscard]] detail::map_place find(const K& key) const { return find(mixed(key), key); }
+  [[nodiscard]] auto find(const K& key) const { return find(mixed(key), key); }
 
-  // Puts n where its key is or would be, if `wanted` of that place; the place as it was then.
-  template <class Wanted>
-  detail::map_place put(std::unique_ptr<node> n, Wanted wanted) {
+  // For put() and take(), of a place: whatever is there.
+  struct any_value {
+    bool operator()(const auto&) const noexcept { return true; }
+  };
+  // While the entry is sure to stay there: whether its value is still as it was seen, or else does not matter, and is seen now.
+  template <class Wanted, class Place>
+  static bool is_as_seen(Place& p, const Wanted&) noexcept {
+    if constexpr (detail::map_value<V>::changes) {
+      const auto now = value_of(p).bits();
+      if (!std::is_same_v<Wanted, any_value> && now != p.bits) return false;
+      p.bits = now;
+    }
+    return true;
+  }
+
+  // Sets the value of a key, if `wanted` of the place where it is or would be; the place as it was then.
+  template <class Key, class Wanted>
+  auto put(Key&& key, V v, Wanted wanted) {
     const detail::read_section section;
+    const std::uint64_t h = mixed(key);
+    std::unique_ptr<node> mine;
     for (;;) {
-      const auto p = find(n->hash, n->key);
+      auto p = find(h, mine ? mine->key : key);
       if (!wanted(p)) return p;
-      if (core_.put(p, n.get())) return static_cast<void>(n.release()), p;
+      if constexpr (detail::map_value<V>::changes) {
+        if (p.entry) {
+          const auto bits = mine ? mine->value.bits() : std::bit_cast<decltype(p.bits)>(v);
+          if (core_.change(p, [&] { return is_as_seen(p, wanted) && (value_of(p).set(bits), true); })) return p;
+          continue;
+        }
+      }
+      if (!mine) mine = std::make_unique<node>(h, K(std::forward<Key>(key)), std::move(v));
+      if (core_.put(p, mine.get())) return static_cast<void>(mine.release()), p;
     }
   }
   template <class Wanted>
-  detail::map_place take(const K& key, Wanted wanted) {
+  auto take(const K& key, Wanted wanted) {
     const std::uint64_t h = mixed(key);
     for (;;) {
       auto p = find(h, key);
       if (p.entry && !wanted(p)) p.entry = nullptr;
-      if (!p.entry || core_.take(p)) return p;
+      if (!p.entry || core_.take(p, [&] { return is_as_seen(p, wanted); })) return p;
     }
   }
 

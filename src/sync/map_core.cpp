@@ -3,6 +3,9 @@
 // Linearizable: a reader's answer is that of the moment in which it loads a slot, or, from a table that has been replaced
 // since it began, of the moment of that replacement. A key that a reader misses, because it is taken from a slot that the reader has not
 // come to and put into one that it has passed, was absent in between. A writer's moment is its store, under the mutex.
+// Where values change in their entries, a reader's moment is that in which it loads the value, if the entry is in the map then; if it was taken
+// out after the reader found it, the value is its last: that of the moment in which it was found, or of the later one in which it was set. Who
+// sets it holds the mutex and has made sure that the entry is in the map; who takes it out has read there what it was.
 // clear() takes all mutexes and replaces all shards at once.
 #include <weft/detail/map_core.hpp>
 
@@ -45,12 +48,11 @@ bool map_core::put(const map_place& p, map_entry* with) {
   {
     const std::lock_guard hold(p.shard->lock);
     map_shard& s = *p.shard;
-    if (s.cleared) return false;
     if (!p.entry) {
-      if (s.inserted.load(std::memory_order_relaxed) != p.inserted) return false;
+      if (s.cleared || s.inserted.load(std::memory_order_relaxed) != p.inserted) return false;
       old = insert(s, with);
     } else {
-      if (s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) return false;
+      if (!is_there(p)) return false;
       p.table->slots[p.index].store(with, std::memory_order_release);  // [mo:map.slot]
     }
   }
@@ -58,16 +60,9 @@ bool map_core::put(const map_place& p, map_entry* with) {
   return true;
 }
 
-bool map_core::take(const map_place& p) {
-  {
-    const std::lock_guard hold(p.shard->lock);
-    map_shard& s = *p.shard;
-    if (s.cleared || s.table.load(std::memory_order_relaxed) != p.table || p.table->slots[p.index].load(std::memory_order_relaxed) != p.entry) return false;
-    p.table->slots[p.index].store(gone(), std::memory_order_release);  // [mo:map.slot]
-    s.live.store(s.live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  }
-  unlinked(p.entry);
-  return true;
+void map_core::take_out(const map_place& p) noexcept {
+  p.table->slots[p.index].store(gone(), std::memory_order_release);  // [mo:map.slot]
+  p.shard->live.store(p.shard->live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
 /// The table that has been replaced, if there was no room.
@@ -157,25 +152,37 @@ void map_core::unlinked(map_node* n) noexcept {
     l.first = n;
     l.count++;
   }
-  if (!l.waiting && l.count >= enough_unlinked) {
-    l.waiting = std::exchange(l.first, nullptr);
-    l.count = 0;
-    l.grace = ask_for_grace();
-  }
-  const std::uint64_t grace = l.waiting && ++l.changes % changes_between_looks == 0 ? l.grace : 0;
+  if (!l.waiting.load(std::memory_order_relaxed)) let_enough_wait(l);
+  const std::uint64_t grace = l.waiting.load(std::memory_order_relaxed) && ++l.changes % changes_between_looks == 0 ? l.grace : 0;
   unlock_word(l.lock);
   if (grace == 0 || !grace_is_over(grace)) return;
+  map_node* dead = nullptr;
   lock_word(l.lock);
-  map_node* dead = l.grace == grace ? std::exchange(l.waiting, nullptr) : nullptr;
+  if (l.grace == grace) {
+    dead = l.waiting.exchange(nullptr, std::memory_order_relaxed);
+    let_enough_wait(l);
+  }
   unlock_word(l.lock);
   destroy(dead);
+}
+
+void map_core::let_enough_wait(unlinked_list& l) noexcept {
+  if (l.count < enough_unlinked) return;
+  l.waiting.store(std::exchange(l.first, nullptr), std::memory_order_relaxed);
+  l.count = 0;
+  l.grace = ask_for_grace();
+}
+
+/// For a change that unlinks nothing. A hint, without the lock: what it misses the next one sees.
+void map_core::destroy_some() noexcept {
+  if (unlinked_[this_thread_counts()->number % lists_count].waiting.load(std::memory_order_relaxed)) unlinked(nullptr);
 }
 
 map_node* map_core::take_all_unlinked() noexcept {
   map_node* all = nullptr;
   for (unlinked_list& l : unlinked_) {
     lock_word(l.lock);
-    map_node* lists[] = {std::exchange(l.first, nullptr), std::exchange(l.waiting, nullptr)};
+    map_node* lists[] = {std::exchange(l.first, nullptr), l.waiting.exchange(nullptr, std::memory_order_relaxed)};
     l.count = 0;
     unlock_word(l.lock);
     for (map_node* list : lists) {
@@ -192,7 +199,7 @@ map_node* map_core::take_all_unlinked() noexcept {
 
 void map_core::flush() {
   map_node* dead = take_all_unlinked();
-  if (dead) wait_for_grace(ask_for_grace());
+  wait_for_grace(ask_for_grace());
   destroy(dead);
 }
 

@@ -1,7 +1,8 @@
 // detail/map_core.hpp: what lies under concurrent_map<K, V>, without its types.
-// Shards of open-addressed tables of pointers to entries. An entry never changes: a new value is a new entry in the same slot. Readers
-// follow the pointers inside a read_section, without a lock; writers change a shard under its mutex, but run user code (hash, equality, values)
-// before they take it: they look, decide, and under the mutex only make sure that what they decided upon is still so.
+// Shards of open-addressed tables of pointers to entries. A new value is a new entry in the same slot, or, where one instruction can write it, a
+// change of the entry (map_value.hpp). Readers follow the pointers inside a read_section, without a lock; writers change a shard under its mutex,
+// but run user code (hash, equality, values) before they take it: they look, decide, and under the mutex only make sure that what they decided
+// upon is still so.
 #pragma once
 
 #include <atomic>
@@ -84,11 +85,23 @@ class WEFT_API map_core {
   /// Puts `with` into p's place, unless the map has changed there: then false, and nothing has happened. Inside p's read_section.
   /// What it takes the place of is the map's to destroy.    Parks: yes.
   [[nodiscard]] bool put(const map_place& p, map_entry* with);
-  /// The same for taking p.entry out.
-  [[nodiscard]] bool take(const map_place& p);
+  /// Runs f() while p.entry is sure to stay where it is; as f() says, or false if it is there no longer. f may not run user code, nor park.
+  template <class F>
+  [[nodiscard]] bool change(const map_place& p, F&& f) {
+    if (!while_there(p, f)) return false;
+    destroy_some();
+    return true;
+  }
+  /// Takes p.entry out, if it is in its place and f() says so.
+  template <class F>
+  [[nodiscard]] bool take(const map_place& p, F&& f) {
+    if (!while_there(p, [&] { return f() && (take_out(p), true); })) return false;
+    unlinked(p.entry);
+    return true;
+  }
   void clear();
   [[nodiscard]] std::size_t size() const noexcept;
-  /// Destroys all that has been unlinked. Not inside a read_section.    Parks: until no reader can be looking at it.
+  /// Waits until all sections are over that run now, and destroys what had been unlinked before. Not inside a read_section.    Parks: yes.
   void flush();
 
   /// All entries of a shard at one moment, held. Not inside a read_section.
@@ -110,15 +123,27 @@ class WEFT_API map_core {
     std::atomic<std::uint32_t> lock{0};
     unsigned changes = 0;
     std::size_t count = 0;
-    map_node* first = nullptr;    // unlinked since the last grace period was asked for,
-    map_node* waiting = nullptr;  // and those that wait for its end
+    map_node* first = nullptr;                // unlinked since the last grace period was asked for,
+    std::atomic<map_node*> waiting{nullptr};  // and those that wait for its end: changed under the lock
     std::uint64_t grace = 0;
   };
   static constexpr unsigned lists_count = 8;
 
+  static bool is_there(const map_place& p) noexcept {
+    return !p.shard->cleared && p.shard->table.load(std::memory_order_relaxed) == p.table &&
+           p.table->slots[p.index].load(std::memory_order_relaxed) == p.entry;
+  }
+  template <class F>
+  [[nodiscard]] static bool while_there(const map_place& p, F&& f) {
+    const std::lock_guard hold(p.shard->lock);
+    return is_there(p) && f();
+  }
+  static void take_out(const map_place& p) noexcept;
   [[nodiscard]] static map_table* insert(map_shard& s, map_entry* e);
   [[nodiscard]] static map_table* grow(map_shard& s);
   void unlinked(map_node* n) noexcept;
+  static void let_enough_wait(unlinked_list& l) noexcept;
+  void destroy_some() noexcept;
   [[nodiscard]] map_node* take_all_unlinked() noexcept;
   void destroy(map_node* list) noexcept;
   void let_go(map_node* n) noexcept;
