@@ -30,7 +30,8 @@ struct scheduler_stats {
   std::uint64_t stolen;          ///< goroutines taken so
   std::uint64_t wakeups;         ///< threads woken or started to look for work
   std::uint64_t retaken;         ///< times that the monitor took a processor from a goroutine in a call
-  std::uint64_t displaced;       ///< the same from a goroutine that computed and did not yield while others waited
+  std::uint64_t taken_back;      ///< the same by a goroutine that came back from its own call, before the monitor did
+  std::uint64_t displaced;       ///< as retaken, from a goroutine that computed and did not yield while others waited
   std::uint64_t polls;           ///< looks at the network poller
   std::uint64_t timers_fired;
   std::uint64_t stacks_mapped;   ///< stacks that exist, in use or cached

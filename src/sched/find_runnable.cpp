@@ -292,6 +292,7 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 runnable* find_runnable(m* mp, slice& s) noexcept {
   for (bool helps = false;;) {
     if (!mp->pp) {  // the goroutine that was here had lost its P
+      refuse_in_forked_child();
       {
         lock_guard hold(sched.lock);
         no_longer_displaced(mp);

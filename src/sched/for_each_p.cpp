@@ -13,7 +13,7 @@
 //
 // The last two may change into each other as long as they like; each round (100 us) looks anew, and a goroutine that never makes a lap is in
 // user code sooner or later. The asker is inside weft all the time, so its own P, which it visits first, is not taken from it; whoever
-// waits for that P waits for the length of this. sysmon may retake a marked P: then it is one that changes hands.
+// waits for that P waits for the length of this. sysmon, or who comes back from a call, may retake a marked P: then it is one that changes hands.
 // Invariants
 //   S1  safe_point, safe_point_wait and f itself are under sched.lock. safe_point_wait is the number of marked Ps below sched.procs, so f
 //       is called once for each P, and safe_points_done is woken once.

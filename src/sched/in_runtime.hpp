@@ -1,6 +1,6 @@
 // sched/in_runtime.hpp: a P may be taken away from a thread that runs user code, and from no other (design D3, D10).
 // A goroutine that computes for 10 ms, or that is in a blocking call, holds a P that others could use. So sysmon, or whoever
-// stops the world, takes it; the goroutine runs on without one. But inside weft a thread works on its P with plain loads and
+// stops the world or comes back from a call, takes it; the goroutine runs on without one. But inside weft a thread works on its P with plain loads and
 // stores. Which of the two it is, taker and holder settle without a locked instruction on the holder's side:
 //
 //   holder   in_rt = true;  look at `taking`:  false: the P stays ours until in_rt is false again

@@ -1,6 +1,6 @@
 // sched/pause.cpp: see <weft/pause.hpp>. The gate in schedule() is closed to all but one.
 // It closes while the world is stopped: then no goroutine has a P but the caller, and each gets one again in two ways only: from a queue,
-// which leads through the gate, or by regain_p(), which looks at it. All laps are long meanwhile (acquirep() and the long lap itself see
+// which leads through the gate, or by regain_p() and retake_old_p(), which look at it. All laps are long meanwhile (acquirep() and the long lap itself see
 // to that), for a short one knows no gate. So nobody has to be looked for: what lies on queues, and whatever is put there later, is
 // carried to `held` by those who look for work, and the Ps go idle.
 // It opens under sched.lock, where who has found it closed looks again before it puts somebody aside (set_aside() in schedule.cpp):

@@ -56,7 +56,17 @@ m* take_p_locked(p* pp) noexcept {
     mp->pp = nullptr;
     pp->mp.store(nullptr, std::memory_order_relaxed);
     pp->status.store(p::state::idle, std::memory_order_relaxed);
+    pp->call_seen.store(0, std::memory_order_relaxed);  // another M counts its own
   });
+}
+
+m* take_p_from_call_locked(p* pp) noexcept {
+  m* mp = take_p_locked(pp);
+  if (mp && (mp->calls.load(std::memory_order_relaxed) & 1) == 0) {
+    mp->displaced = true;
+    sched.displaced.fetch_add(1, std::memory_order_relaxed);
+  }
+  return mp;
 }
 
 bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept {
@@ -128,11 +138,54 @@ void handoffp(p* pp) noexcept {
   else if (due != timer_heap::never) wake_poller(due, who_else::nobody);  // who waits there may not know of the last of them
 }
 
-bool regain_p(m* mp) noexcept {
-  lock_guard hold(sched.lock);
+namespace {
+
+bool may_have_p_locked(const m* mp) noexcept {
   if (sched.stopping.load(std::memory_order_relaxed)) return false;
   const std::uint16_t gate = sched.gate.load(std::memory_order_relaxed);
-  if (gate != 0 && mp->curg && (mp->curg->flags & gate) == 0) return false;  // it goes to a queue then, and to the gate
+  return gate == 0 || !mp->curg || (mp->curg->flags & gate) != 0;  // else it goes to a queue, and to the gate
+}
+
+enum class guess : std::uint8_t { none, may_last, lasts };
+
+// As far as one knows without a clock at each call: the monitor has seen the M of pp in this very call, or it is one of the next few there.
+guess guess_call(const p* pp) noexcept {
+  const m* mp = pp->mp.load(std::memory_order_acquire);                            // [mo:p.m]
+  const std::uint64_t calls = mp ? mp->calls.load(std::memory_order_acquire) : 0;  // [mo:calls]
+  if ((calls & 1) == 0) return guess::none;
+  if (calls == pp->call_seen.load(std::memory_order_relaxed)) return guess::lasts;
+  return pp->guesses.load(std::memory_order_relaxed) > 0 ? guess::may_last : guess::none;
+}
+
+}  // namespace
+
+// The barrier takes 1 to 50 us, and the lock is held meanwhile: to queue is better than to wait for it, and the more processors share it, the
+// less of the time may go to this.
+bool retake_old_p(m* mp) noexcept {
+  static std::int64_t next = 0;  // guarded by sched.lock
+  p* pp = mp->old_p;
+  if (!pp || thieves.no_membarrier || guess_call(pp) == guess::none || !sched.lock.try_lock()) return false;
+  m* from = nullptr;
+  const std::int64_t begin = os::now_ns();
+  if (const auto is = guess_call(pp); is != guess::none && begin >= next && may_have_p_locked(mp)) {
+    const int left = std::max(pp->guesses.load(std::memory_order_relaxed) - 1, 0);
+    from = take_p_from_call_locked(pp);
+    pp->guesses.store(from && is == guess::lasts ? p::guesses_after_long_call : left, std::memory_order_relaxed);
+    const std::int64_t end = os::now_ns();
+    next = end + (end - begin) * (sched.procs.load(std::memory_order_relaxed) - 1) / 2;
+  }
+  if (from) {
+    bump(pp->count.taken_back);
+    acquirep(mp, pp);
+  }
+  sched.lock.unlock();
+  return from != nullptr;
+}
+
+bool regain_p(m* mp) noexcept {
+  refuse_in_forked_child();
+  lock_guard hold(sched.lock);
+  if (!may_have_p_locked(mp)) return false;
   p* pp = sched.waiting_ps;
   if (pp) {
     sched.waiting_ps = pp->link;

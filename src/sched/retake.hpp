@@ -9,6 +9,8 @@ namespace weft {
 /// Takes pp away from the M that holds it, which it returns, if that is in user code: null when it is not, or holds it no more, or where
 /// there is no membarrier. The P is then nobody's, and the caller hands it over. Under sched.lock.
 [[nodiscard]] m* take_p_locked(p* pp) noexcept;
+/// The same; should the holder not be in a call, or no longer, its goroutine goes on displaced. Under sched.lock.
+[[nodiscard]] m* take_p_from_call_locked(p* pp) noexcept;
 /// Calls f(pp, arg) in the place of the M that holds pp, if that is in user code, and leaves it its P: it waits meanwhile if it wants to come
 /// back. False, and f is not called, where take_p_locked() would give null. Under sched.lock.
 [[nodiscard]] bool visit_p_locked(p* pp, void (*f)(p* pp, void* arg) noexcept, void* arg) noexcept;
@@ -22,6 +24,9 @@ void give_up_wanted_p(m* mp) noexcept;
 void handoffp(p* pp) noexcept;
 /// Gives the calling M a P if one is free; prefers the one it had. False: all are in use, or its goroutine may not pass the gate.
 [[nodiscard]] bool regain_p(m* mp) noexcept;
+/// Gives the calling M the P that it had, out of another's call: of one that lasts, as far as one knows, for taking it costs a barrier on all
+/// threads. Others may wait for that P. False: it was not tried, or did not succeed.
+[[nodiscard]] bool retake_old_p(m* mp) noexcept;
 /// The goroutine that ran here without its P has left this thread, or has one again. On a thread that has taken sched.lock since it
 /// lost the P: sysmon holds it until it has told.
 inline void no_longer_displaced(m* mp) noexcept {

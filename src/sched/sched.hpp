@@ -63,7 +63,8 @@ struct alignas(64) p {
   atomic<std::int64_t> looked_at{0};  // when it was last there,
   std::int64_t background_since = 0;  // and since when the goroutine of the background runs that it has let run last
   struct counters {
-    atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, retaken{0}, displaced{0}, readies{0}, steals{0}, stolen{0}, polls{0}, timers_fired{0};
+    atomic<std::uint64_t> switches{0}, short_switches{0}, parks{0}, retaken{0}, taken_back{0}, displaced{0}, readies{0};
+    atomic<std::uint64_t> steals{0}, stolen{0}, polls{0}, timers_fired{0};
     atomic<std::int64_t> started{0}, ended{0};
   } count;
   atomic<void*> tasks{nullptr};   // task/: unstarted tasks
@@ -81,10 +82,15 @@ struct alignas(64) p {
   // Guarded by sched.lock.
   atomic<state> status{state::idle};
   atomic<bool> safe_point{false};  // for_each_p() has not been here yet; the owner's long lap looks without the lock
+  // How many calls may be taken to be as long as the last one that was, before the monitor has looked. retake_old_p() looks without the lock.
+  static constexpr int guesses_after_long_call = 8;
+  atomic<int> guesses{0};
   p* link = nullptr;
   m* stopped_by = nullptr;  // who brought it to the last stop, and is to go on with it: its caches are warm there
   int id = 0;
 
+  /// The call in which the monitor saw its M last, by that M's count: when it is still in it, it is a call that lasts.
+  atomic<std::uint64_t> call_seen{0};
   /// What the monitor saw here, and since when it has not changed. Its own.
   struct sight {
     const m* mp = nullptr;

@@ -40,6 +40,7 @@ scheduler_stats stats() noexcept {
     s.steals += c.steals.load(std::memory_order_relaxed);
     s.stolen += c.stolen.load(std::memory_order_relaxed);
     s.retaken += c.retaken.load(std::memory_order_relaxed);
+    s.taken_back += c.taken_back.load(std::memory_order_relaxed);
     s.displaced += c.displaced.load(std::memory_order_relaxed);
     s.polls += c.polls.load(std::memory_order_relaxed);
     s.timers_fired += c.timers_fired.load(std::memory_order_relaxed);

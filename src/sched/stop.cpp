@@ -110,13 +110,7 @@ void take_ps_of_users() noexcept {
     p* pp = sched.ps[i].load(std::memory_order_relaxed);
     if (pp->status.load(std::memory_order_relaxed) != p::state::running) continue;
     want_p_locked(pp);  // should it not be taken now; and one that yields at safe points gets in line
-    m* mp = take_p_locked(pp);
-    if (!mp) continue;
-    if ((mp->calls.load(std::memory_order_relaxed) & 1) == 0) {
-      mp->displaced = true;
-      sched.displaced.fetch_add(1, std::memory_order_relaxed);
-    }
-    p_stopped_locked(pp);
+    if (take_p_from_call_locked(pp)) p_stopped_locked(pp);
   }
 }
 

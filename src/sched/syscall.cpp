@@ -1,6 +1,8 @@
 // sched/syscall.cpp: calls that may block the thread (design D10). Source: Go's entersyscall and exitsyscall (proc.go).
 // A short call only says that it is one: two stores, and sysmon takes the P if it lasts 20 us. One that is known to be long hands
-// its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps.
+// its P over before it begins. Either way the goroutine gets a P again when it comes back, or queues for one while its thread sleeps. It also
+// takes back the P that it had from whoever has gone into a long call with it meanwhile, and gives that to those who wait, if any do: so calls
+// on one P begin as fast as others end, and not at the pace at which the monitor looks.
 // And when it has been asked to give way it does so at the call's end, as Go's goroutines do at the next function after it.
 #include <weft/blocking.hpp>
 
@@ -48,16 +50,27 @@ bool enter_call(call_kind kind) noexcept {
 
 namespace {
 
-// Not who has stopped the world, which would wait for itself, nor a forked child, whose others are not there. The P is ours, and only we
-// can have made it another than `running`.
-bool may_give_way(const p* pp) noexcept {
-  return pp->status.load(std::memory_order_relaxed) == p::state::running && !forked_child.load(std::memory_order_relaxed);
+// Not who has stopped the world, which would wait for itself. The P is ours, and only we can have made it another than `running`.
+bool may_give_way(const p* pp) noexcept { return pp->status.load(std::memory_order_relaxed) == p::state::running; }
+
+// With a P that has just been in a call of another's: nobody waits for it.
+bool is_wanted_by_nobody(p* pp) noexcept {
+  return !has_work(pp) && (pp->attention.load(std::memory_order_relaxed) & ~attention_always) == 0 &&
+         pp->timers.earliest() > os::now_ns();
+}
+
+bool goes_on(m* mp, const g* gp) noexcept {
+  if (forked_child.load(std::memory_order_relaxed)) return true;  // with a P or without: its others are not there
+  if (mp->pp) return !may_give_way(mp->pp);
+  if (regain_p(mp)) return true;
+  // Not one of the background, which would have it before its turn.
+  return (gp->flags & g_background) == 0 && retake_old_p(mp) && is_wanted_by_nobody(mp->pp);
 }
 
 // The P was taken, or given up, or others want a turn with it (sysmon.cpp). Out of line: a call that just goes on needs none of the
 // registers that a change of stacks does.
 [[gnu::noinline]] void come_back_otherwise(m* mp, g* gp) noexcept {
-  if (mp->pp ? !may_give_way(mp->pp) : regain_p(mp)) {
+  if (goes_on(mp, gp)) {
     gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
     leave_runtime(mp);
   } else {

@@ -69,6 +69,7 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
   if (calls != s.calls) {
     s.calls = calls;
     s.calls_since = now;
+    pp->call_seen.store(calls, std::memory_order_relaxed);
     look_again_soon = true;  // whether it is still the same then
   }
   if (long_slice) ask_to_give_way_after_call(pp, s, now);
@@ -78,7 +79,8 @@ bool retake_from_call(p* pp, m* mp, p::sight& s, std::int64_t now, bool& look_ag
   {
     lock_guard hold(sched.lock);
     if (sched.stopping.load(std::memory_order_relaxed) || pp->mp.load(std::memory_order_relaxed) != mp) return false;
-    if (mp->calls.load(std::memory_order_acquire) != calls || !take_p_locked(pp)) return false;  // [mo:calls]
+    if (mp->calls.load(std::memory_order_acquire) != calls || !take_p_from_call_locked(pp)) return false;  // [mo:calls]
+    pp->guesses.store(p::guesses_after_long_call, std::memory_order_relaxed);
     bump(pp->count.retaken);
   }
   handoffp(pp);

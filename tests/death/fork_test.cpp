@@ -49,6 +49,39 @@ int in_forked_child(F f) {
   });
 }
 
+/// Forks in a call so long that its processor has been taken, while others make calls, too, and has the child do f.
+template <class F>
+int in_child_without_a_processor(F f) {
+  return weft::run([&] {
+    const with_procs one(1);
+    const auto block = [](std::chrono::microseconds d) {
+      const timespec t{0, d.count() * 1'000};
+      ::nanosleep(&t, nullptr);
+    };
+    static std::atomic<bool> stop{false};
+    const pid_t parent = ::getpid();
+    weft::wait_group others;
+    for (int i = 0; i < 8; ++i) {
+      others.go([&] {
+        while (!stop) {
+          if (::getpid() != parent) ::_exit(78);  // runs in the child, too
+          weft::system_call([&] { block(1ms); });
+        }
+      });
+    }
+    const pid_t pid = weft::system_call([&] { return block(20ms), ::fork(); });
+    if (pid == 0) {
+      ::alarm(5);
+      f();
+      ::_exit(77);
+    }
+    const int status = weft::blocking([&] { return status_of(pid); });
+    stop = true;
+    others.wait();
+    return status;
+  });
+}
+
 const char* const said = "weft: this is a forked child; weft's threads stayed in its parent: only exec or _exit may follow\n";
 
 }  // namespace
@@ -103,6 +136,14 @@ WEFT_CHILD(forked_child_waits) {
 }
 WEFT_CHILD(forked_child_sleeps) {
   return in_forked_child([] { weft::this_goroutine::sleep_for(1ms); });
+}
+WEFT_CHILD(forked_child_without_a_processor) {
+  const std::string what = args.at(0);
+  return in_child_without_a_processor([&] {
+    if (what == "ends") ::_exit(5);
+    if (what == "yields") weft::this_goroutine::yield();
+    if (what == "waits") static_cast<void>(weft::make_chan<int>().recv());
+  });
 }
 WEFT_CHILD(forked_child_exits) {
   return in_forked_child([] { weft::exit(0); });
@@ -159,6 +200,12 @@ TEST(fork, a_child_that_goes_on_with_weft_is_told_so) {
   EXPECT_TRUE(ended_with(forked("forked_child_ends"), 5));
   for (const char* what : {"yields", "waits", "sleeps", "exits", "goes_on"}) {
     const auto r = forked(std::string("forked_child_") + what);
+    EXPECT_TRUE(ended_with(r, 2)) << what;
+    EXPECT_EQ(r.err, said) << what;
+  }
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(ended_with(forked("forked_child_without_a_processor", {"ends"}), 5));
+  for (const char* what : {"yields", "waits"}) {
+    const auto r = forked("forked_child_without_a_processor", {what});
     EXPECT_TRUE(ended_with(r, 2)) << what;
     EXPECT_EQ(r.err, said) << what;
   }

@@ -85,6 +85,33 @@ WEFT_TEST(blocking_call, has_as_many_threads_as_there_are_calls) {
   }
 }
 
+// SCHED-22. Calls that begin on one processor as fast as those before them end: who comes back takes it from who has just gone into one, and
+// gives it to those who wait. Not where it is handed over before the call.
+WEFT_TEST(system_call, comes_back_to_the_processor_of_another_one) {
+  if (weft::thieves.no_membarrier) GTEST_SKIP() << "no membarrier";
+  with_procs one(1);
+  const auto before = weft::stats().taken_back;
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> yields{0};
+  weft::wait_group callers, other;
+  other.go([&] {
+    for (; !stop; ++yields) self::yield();
+  });
+  constexpr int each = 50;
+  std::atomic<int> made{0};
+  for (int i = 0; i < 32; ++i) {
+    callers.go([&] {
+      for (int k = 0; k < each; ++k) made += weft::system_call([] { return block(1ms), 1; });
+    });
+  }
+  callers.wait();
+  stop = true;
+  other.wait();
+  EXPECT_EQ(made, 32 * each);
+  EXPECT_GT(weft::stats().taken_back, before);
+  EXPECT_GT(yields, 0u);
+}
+
 // SCHED-24. A hand-over wakes a thread. Somebody is runnable all the time, so each would be one.
 WEFT_TEST(system_call, that_is_short_keeps_its_processor) {
   with_procs one(1);
