@@ -143,19 +143,31 @@ std::size_t map_core::size() const noexcept {
   return n;
 }
 
-/// Called with each change, without a lock; n may be null. Destroys what waits no longer.
+/// Called with each change, without a lock; n may be null. Now and then destroys what waits no longer: here, and, in turn, what threads have left
+/// behind that do not change this map any more.
 void map_core::unlinked(map_node* n) noexcept {
-  unlinked_list& l = unlinked_[this_thread_counts()->number % lists_count];
-  lock_word(l.lock);
+  thread_counts* const mine = this_thread_counts();
+  unlinked_list& l = unlinked_[mine->number % lists_count];
   if (n) {
+    lock_word(l.lock);
     n->next_unlinked = l.first;
     l.first = n;
     l.count++;
+    if (!l.waiting.load(std::memory_order_relaxed)) let_enough_wait(l);
+    unlock_word(l.lock);
   }
-  if (!l.waiting.load(std::memory_order_relaxed)) let_enough_wait(l);
-  const std::uint64_t grace = l.waiting.load(std::memory_order_relaxed) && ++l.changes % changes_between_looks == 0 ? l.grace : 0;
+  const unsigned changes = ++mine->map_changes;
+  if (changes % changes_between_looks != 0) return;
+  look_after(l);
+  look_after(unlinked_[changes / changes_between_looks % lists_count]);
+}
+
+void map_core::look_after(unlinked_list& l) noexcept {
+  if (!l.waiting.load(std::memory_order_relaxed)) return;  // a hint, without the lock
+  lock_word(l.lock);
+  const std::uint64_t grace = l.grace;
   unlock_word(l.lock);
-  if (grace == 0 || !grace_is_over(grace)) return;
+  if (!grace_is_over(grace)) return;
   map_node* dead = nullptr;
   lock_word(l.lock);
   if (l.grace == grace) {
@@ -171,11 +183,6 @@ void map_core::let_enough_wait(unlinked_list& l) noexcept {
   l.waiting.store(std::exchange(l.first, nullptr), std::memory_order_relaxed);
   l.count = 0;
   l.grace = ask_for_grace();
-}
-
-/// For a change that unlinks nothing. A hint, without the lock: what it misses the next one sees.
-void map_core::destroy_some() noexcept {
-  if (unlinked_[this_thread_counts()->number % lists_count].waiting.load(std::memory_order_relaxed)) unlinked(nullptr);
 }
 
 map_node* map_core::take_all_unlinked() noexcept {

@@ -89,7 +89,7 @@ class WEFT_API map_core {
   template <class F>
   [[nodiscard]] bool change(const map_place& p, F&& f) {
     if (!while_there(p, f)) return false;
-    destroy_some();
+    unlinked(nullptr);
     return true;
   }
   /// Takes p.entry out, if it is in its place and f() says so.
@@ -121,7 +121,6 @@ class WEFT_API map_core {
   // Several lists, so that what one thread takes out is mostly destroyed by the same, whose cache has it.
   struct alignas(64) unlinked_list {
     std::atomic<std::uint32_t> lock{0};
-    unsigned changes = 0;
     std::size_t count = 0;
     map_node* first = nullptr;                // unlinked since the last grace period was asked for,
     std::atomic<map_node*> waiting{nullptr};  // and those that wait for its end: changed under the lock
@@ -143,7 +142,7 @@ class WEFT_API map_core {
   [[nodiscard]] static map_table* grow(map_shard& s);
   void unlinked(map_node* n) noexcept;
   static void let_enough_wait(unlinked_list& l) noexcept;
-  void destroy_some() noexcept;
+  void look_after(unlinked_list& l) noexcept;
   [[nodiscard]] map_node* take_all_unlinked() noexcept;
   void destroy(map_node* list) noexcept;
   void let_go(map_node* n) noexcept;
