@@ -123,7 +123,7 @@ class concurrent_map {
   /// How many keys there are, if nobody changes that now.
   [[nodiscard]] std::size_t size() const noexcept { return core_.size(); }
   /// Waits until no reader can be looking at what has been replaced or deleted so far, in a visit() for one, and destroys that, if no other
-  /// thread is just doing so. Not to be called from visit(), or from what the map calls: hash, equality, a copy of a value.
+  /// thread is just doing so. Not to be called from visit(), or from what the map calls: hash, equality, copies, destructors.
   /// Parks: yes.    Threads: any.
   void flush() { core_.flush(); }
 

@@ -58,6 +58,7 @@ void sleep_locked(m* mp) noexcept {
 
 slice stop_locked_m(m* mp) noexcept {
   WEFT_INVARIANT(!mp->spinning, "stoplockedm: spinning");
+  refuse_in_forked_child();
   if (!mp->pp) {
     lock_guard hold(sched.lock);
     no_longer_displaced(mp);

@@ -166,11 +166,13 @@ bool retake_old_p(m* mp) noexcept {
   p* pp = mp->old_p;
   if (!pp || thieves.no_membarrier || guess_call(pp) == guess::none || !sched.lock.try_lock()) return false;
   m* from = nullptr;
+  bool can_guess_no_more = false;
   const std::int64_t begin = os::now_ns();
   if (const auto is = guess_call(pp); is != guess::none && begin >= next && may_have_p_locked(mp)) {
     const int left = std::max(pp->guesses.load(std::memory_order_relaxed) - 1, 0);
     from = take_p_from_call_locked(pp);
     pp->guesses.store(from && is == guess::lasts ? p::guesses_after_long_call : left, std::memory_order_relaxed);
+    can_guess_no_more = pp->guesses.load(std::memory_order_relaxed) == 0;
     const std::int64_t end = os::now_ns();
     next = end + (end - begin) * (sched.procs.load(std::memory_order_relaxed) - 1) / 2;
   }
@@ -179,6 +181,7 @@ bool retake_old_p(m* mp) noexcept {
     acquirep(mp, pp);
   }
   sched.lock.unlock();
+  if (can_guess_no_more) wake_sysmon();  // which may have gone to sleep for long, as it had nothing to take
   return from != nullptr;
 }
 

@@ -170,6 +170,7 @@ unsigned long standard_slack_ns;
 void after_fork() noexcept {
   forked_child.store(true, std::memory_order_relaxed);
   m* mp = this_m();
+  if (mp) mp->taking.store(false, std::memory_order_relaxed);  // who was about to take its P is not here
   if (p* pp = mp ? +mp->pp : nullptr) pp->attention.fetch_or(attention_forked, std::memory_order_relaxed);
 }
 

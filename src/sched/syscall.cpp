@@ -36,7 +36,9 @@ bool enter_call(call_kind kind) noexcept {
   if (hands_over || __builtin_expect(!mp->pp, 0)) {
     enter_runtime(mp);
     p* pp = mp->pp && hands_over ? releasep(mp) : nullptr;
-    if (!pp) {  // it had lost it while it computed: now it does not compute, and others may be displaced
+    if (!pp &&
+        !forked_child.load(
+            std::memory_order_relaxed)) {  // it had lost it while it computed: now it does not compute, and others may be displaced
       lock_guard hold(sched.lock);
       no_longer_displaced(mp);
     }

@@ -156,10 +156,11 @@ void map_core::unlinked(map_node* n) noexcept {
     if (!l.waiting.load(std::memory_order_relaxed)) let_enough_wait(l);
     unlock_word(l.lock);
   }
-  const unsigned changes = ++mine->map_changes;
-  if (changes % changes_between_looks != 0) return;
+  // By chance, for a thread that changes two maps in turn would else always look after the same one. (Numerical Recipes' generator; its high bits.)
+  const std::uint32_t chance = mine->map_chance = mine->map_chance * 1664525u + 1013904223u;
+  if ((chance >> 16) % changes_between_looks != 0) return;
   look_after(l);
-  look_after(unlinked_[changes / changes_between_looks % lists_count]);
+  look_after(unlinked_[(chance >> 24) % lists_count]);
 }
 
 void map_core::look_after(unlinked_list& l) noexcept {

@@ -25,7 +25,7 @@ struct alignas(64) thread_counts {
   thread_counts* next = nullptr;           // of all there are: never freed, but handed on, sums and all, when its thread ends
   atomic<bool> taken{true};
   unsigned number = 0;                     // of the block, from 0: to spread threads over lists
-  unsigned map_changes = 0;                // map_core.cpp: its thread's, of any map
+  std::uint32_t map_chance = 0;            // map_core.cpp: its thread's, for all maps
   struct reader_count {
     atomic<std::uint32_t> n{0};       // may wrap, and so may the sum
     atomic<std::uint32_t> lowest{0};  // n was seen to be right down to here: a hint where to look again

@@ -141,6 +141,7 @@ WEFT_CHILD(forked_child_without_a_processor) {
   const std::string what = args.at(0);
   return in_child_without_a_processor([&] {
     if (what == "ends") ::_exit(5);
+    if (what == "waits with its thread") weft::this_goroutine::lock_thread(), static_cast<void>(weft::make_chan<int>().recv());
     if (what == "yields") weft::this_goroutine::yield();
     if (what == "waits") static_cast<void>(weft::make_chan<int>().recv());
   });
@@ -204,7 +205,7 @@ TEST(fork, a_child_that_goes_on_with_weft_is_told_so) {
     EXPECT_EQ(r.err, said) << what;
   }
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(ended_with(forked("forked_child_without_a_processor", {"ends"}), 5));
-  for (const char* what : {"yields", "waits"}) {
+  for (const char* what : {"yields", "waits", "waits with its thread"}) {
     const auto r = forked("forked_child_without_a_processor", {what});
     EXPECT_TRUE(ended_with(r, 2)) << what;
     EXPECT_EQ(r.err, said) << what;

@@ -434,6 +434,15 @@ WEFT_TEST(concurrent_map, values_that_change_in_place_do_not_keep_what_was_remov
   EXPECT_LE(alive.use_count(), 1'000);
 }
 
+// Also of each of several maps that a thread changes in turn.
+WEFT_TEST(concurrent_map, all_maps_of_a_thread_are_looked_after) {
+  const auto before = counted::alive.load();
+  weft::concurrent_map<int, counted> a, b;
+  weft::concurrent_map<int, int> c;
+  for (int i = 0; i < 20'000; ++i) a.store(i % 4, counted(i)), b.store(i % 4, counted(i)), c.store(1, i), c.store(2, i);
+  EXPECT_LE(counted::alive - before, 2'000);
+}
+
 // A value that has been swapped out may be looked at by a visit(): flush() waits for that, though the map has nothing to destroy.
 WEFT_TEST(concurrent_map, flush_waits_for_readers_of_values_that_change_in_place) {
   weft::concurrent_map<int, int*> m;
