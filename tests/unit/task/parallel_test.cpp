@@ -112,7 +112,10 @@ WEFT_TEST(parallel, invoke_calls_all) {
 }
 
 WEFT_TEST(parallel, exception_is_rethrown_when_all_has_ended) {
-  for (int round = 0; round < scale(50, 10); ++round) {
+  const int rounds = scale(50, 10);
+  int cut_short =
+      0;  // not each need be: the step that throws may have yielded, or its thread been held up, until all others were done
+  for (int round = 0; round < rounds; ++round) {
     std::atomic<int> inside{0}, calls{0};
     try {
       weft::parallel_for(0, 10'000, [&](int i) {
@@ -130,12 +133,13 @@ WEFT_TEST(parallel, exception_is_rethrown_when_all_has_ended) {
       EXPECT_EQ(i, 10 + 37 * round);
     }
     EXPECT_EQ(inside, 0);
-    EXPECT_LT(calls, 10'000) << "the rest was left undone";
+    cut_short += calls < 10'000;
     EXPECT_THROW(static_cast<void>(weft::parallel_reduce(0, 1'000, 0, [&](int i) { return i == 500 ? throw std::runtime_error("r") : i; })), std::runtime_error);
     EXPECT_THROW(weft::parallel_invoke([] { throw 1; }, [] { throw 2; }, [] {}), int);
     std::forward_list<int> list(100, 1);
     EXPECT_THROW(weft::parallel_for_each(list, [](int) { throw 1; }), int);
   }
+  EXPECT_GT(cut_short, rounds / 2) << "the rest is left undone";
 }
 
 // Each step waits until another one runs at the same time: it hangs unless the loop is cut in time.
