@@ -36,9 +36,8 @@ bool enter_call(call_kind kind) noexcept {
   if (hands_over || __builtin_expect(!mp->pp, 0)) {
     enter_runtime(mp);
     p* pp = mp->pp && hands_over ? releasep(mp) : nullptr;
-    if (!pp &&
-        !forked_child.load(
-            std::memory_order_relaxed)) {  // it had lost it while it computed: now it does not compute, and others may be displaced
+    // It had lost it while it computed: now it does not compute, and others may be displaced. In a forked child the lock may be nobody's.
+    if (!pp && !forked_child.load(std::memory_order_relaxed)) {
       lock_guard hold(sched.lock);
       no_longer_displaced(mp);
     }
