@@ -10,22 +10,30 @@
 
 namespace weft {
 
+struct m;  // a thread of weft's (src/sched/sched.hpp)
+struct g;  // a goroutine (src/goroutine/g.hpp)
+
 namespace detail {
 enum class call_kind : unsigned char { brief, known_to_block };
-WEFT_API bool enter_call(call_kind kind) noexcept;
-WEFT_API void leave_call() noexcept;  // keeps errno, though it may change threads
+/// Who is in a call, and on which thread: so that nothing need be looked up afterwards, when a system call has emptied the TLB.
+struct call_mark {
+  m* on;
+  g* by;  // null: the call is none of weft's business
+};
+WEFT_API call_mark enter_call(call_kind kind) noexcept;
+WEFT_API void leave_call(call_mark mark) noexcept;  // keeps errno, though it may change threads
 
 class call_scope {
  public:
-  explicit call_scope(call_kind kind) noexcept : entered_(enter_call(kind)) {}
+  explicit call_scope(call_kind kind) noexcept : mark_(enter_call(kind)) {}
   ~call_scope() {
-    if (entered_) leave_call();
+    if (mark_.by) leave_call(mark_);
   }
   call_scope(const call_scope&) = delete;
   call_scope& operator=(const call_scope&) = delete;
 
  private:
-  bool entered_;
+  const call_mark mark_;
 };
 }  // namespace detail
 

@@ -108,7 +108,8 @@ template <class F, class... Args>
 /// f and args are decay-copied now, by the caller; a copy that throws starts nothing. Use std::ref for a reference.
 /// An exception that leaves f ends the process (`panic: ...`, status 2). An empty std::function or null pointer is
 /// fatal ("go of nil func value"). Before run() it only queues.
-/// Parks:     no, but lets others run when the caller's time slice of 10 ms is used up.    Threads: any.
+/// Parks:     no, but lets others run when the caller's time slice of 10 ms is used up, or when it has started more than some 200 that
+///            have not run yet.    Threads: any.
 /// Allocates: no, once goroutines have ended on this processor.
 /// Example:   examples/hello.cpp
 template <class F, class... Args>

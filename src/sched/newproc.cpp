@@ -22,6 +22,8 @@ namespace {
 constexpr std::uint32_t batch_gs = 256;       // free Gs move between Ps so many at a time; a P keeps up to two batches
 constexpr std::size_t slab_gs = 256;
 constexpr std::size_t max_slabs = 1 << 20;
+constexpr std::size_t few_slabs = 4;          // further ones are made real at once
+constexpr std::uint32_t crowd = runq::capacity * 3 / 4;  // and 61 more fit: who starts them looks after so many
 
 // All Gs there are, in slabs that are never unmapped.
 ranked_lock<rank::all_goroutines> all_lock;
@@ -48,6 +50,7 @@ g* make_g() noexcept {
     void* memory = os::reserve(slab_gs * sizeof(g), 4096);
     if (!memory) fatal("out of memory: goroutines");
     sanitizers::add_root(memory, slab_gs * sizeof(g));
+    if (slab >= few_slabs) static_cast<void>(os::commit(memory, slab_gs * sizeof(g)));  // cheaper than page by page
     slabs[slab].store(static_cast<g*>(memory), std::memory_order_relaxed);
   }
   g* gp = ::new (static_cast<void*>(slabs[slab].load(std::memory_order_relaxed) + n % slab_gs)) g();
@@ -172,16 +175,35 @@ void give_stack(g* gp, const stack_memory& s) noexcept {
   place_canary(s);
 }
 
-// Whether the running goroutine has had its slice: then the others come first.
-[[gnu::noinline]] bool slice_used_up(p* pp) noexcept {
+// The slice of a goroutine that starts others, at its first look at the clock. It ends early when the ring is full of those, unless that is dear.
+void note_slice(p* pp, std::int64_t now, bool may_end_early) noexcept {
+  pp->slice_tick = pp->tick;
+  pp->slice_start = now;
+  pp->slice_may_end_early = may_end_early;
+}
+
+// Whether the running goroutine has had its slice: then the others come first. So it has when it has filled the ring: one ring of goroutines find
+// their records in the cache, and no more records than that are needed. Not who is locked to a thread or of the background: their turns cost
+// a change of threads, and a wait.
+[[gnu::noinline]] bool slice_used_up(p* pp, const g* gp) noexcept {
   pp->starts_left = laps_between_looks;
   const std::int64_t now = os::now_ns();
   if (pp->slice_tick != pp->tick) {
-    pp->slice_tick = pp->tick;
-    pp->slice_start = now;
+    note_slice(pp, now, (gp->flags & (g_locked | g_background)) == 0);
     return false;
   }
-  return now - pp->slice_start > sched.slice_ns || pp->attention.load(std::memory_order_relaxed) != 0;
+  return now - pp->slice_start > sched.slice_ns || pp->attention.load(std::memory_order_relaxed) != 0 ||
+         (pp->slice_may_end_early && pp->queue.ring_size() >= crowd);
+}
+
+// If its turn came late the others are more than it has started, or compute: its next slice is a whole one, as theirs are.
+[[gnu::noinline]] void give_way_to_started() noexcept {
+  const std::int64_t left = os::now_ns();
+  give_way();
+  m* mp = this_m();
+  const in_runtime inside(mp);
+  const std::int64_t now = os::now_ns();
+  if (p* pp = mp->pp) note_slice(pp, now, now - left <= sched.slice_ns && (mp->curg->flags & (g_locked | g_background)) == 0);
 }
 
 }  // namespace
@@ -253,11 +275,11 @@ void start(runnable* r) noexcept {
     if (somebody_could_come()) wakep();
     // Every 61st start looks at the clock, as every 61st lap does: who starts goroutines without end lets them run after its slice.
     if (mp && mp->curg) {
-      if (__builtin_expect(!pp || pp->starts_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp);
+      if (__builtin_expect(!pp || pp->starts_left <= 1, 0)) slice_is_up = !pp || slice_used_up(pp, mp->curg);
       else pp->starts_left--;
     }
   }
-  if (__builtin_expect(slice_is_up, 0)) give_way();
+  if (__builtin_expect(slice_is_up, 0)) give_way_to_started();
 }
 
 std::uint64_t fresh_id() noexcept {

@@ -56,7 +56,8 @@ struct alignas(64) p {
   std::int64_t slice_start = 0;   // and when that was
   std::uint64_t give_up_at = UINT64_MAX;   // the lap whose goroutine is to give this P up at its next safe point; guarded by sched.lock
   std::uint64_t next_id = 0, last_id = 0;  // goroutine ids set aside for this P
-  std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock
+  std::uint32_t starts_left = laps_between_looks;  // until a goroutine that starts others looks at the clock,
+  bool slice_may_end_early = false;                // and whether it gives way when it has filled the ring
   std::uint8_t look_turn = 0;         // look.cpp: what it takes in next where there is room for one only,
   std::uint8_t unstarted_turn = 0;    // and whether a fork or a task,
   std::int64_t first_run_at = 0;      // when it last took in the oldest that had never run,

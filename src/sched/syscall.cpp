@@ -21,11 +21,11 @@ bool commit_queue(g* gp) noexcept {
 
 }  // namespace
 
-bool enter_call(call_kind kind) noexcept {
+call_mark enter_call(call_kind kind) noexcept {
   thread_state* t = self();
   m* mp = t->mp;
   g* gp = mp ? mp->curg : nullptr;
-  if (!gp || (gp->flags & g_in_call) != 0) return false;
+  if (!gp || (gp->flags & g_in_call) != 0) return {nullptr, nullptr};
   WEFT_INVARIANT(t->locks == 0, "entersyscall: holding locks", t->locks);
   gp->flags |= g_in_call;
   gp->status.store(g_status::syscall, std::memory_order_relaxed);  // [mo:own] for dumps
@@ -46,7 +46,7 @@ bool enter_call(call_kind kind) noexcept {
   } else if (__builtin_expect(sched.sysmon_deep.load(std::memory_order_relaxed), 0)) {
     wake_sysmon();
   }
-  return true;
+  return {mp, gp};
 }
 
 namespace {
@@ -68,36 +68,44 @@ bool goes_on(m* mp, const g* gp) noexcept {
   return (gp->flags & g_background) == 0 && retake_old_p(mp) && is_wanted_by_nobody(mp->pp);
 }
 
-// The P was taken, or given up, or others want a turn with it (sysmon.cpp). Out of line: a call that just goes on needs none of the
-// registers that a change of stacks does.
-[[gnu::noinline]] void come_back_otherwise(m* mp, g* gp) noexcept {
-  if (goes_on(mp, gp)) {
-    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
-    leave_runtime(mp);
+[[gnu::always_inline]] inline bool is_asked_for_nothing(const m* mp) noexcept {
+  const p* pp = mp->pp;
+  // [mo:attention] relaxed: a bit that is missed now is seen at the end of the next call, or at the next long lap.
+  return __builtin_expect(pp && (pp->attention.load(std::memory_order_relaxed) & (attention_preempt | attention_help)) == 0, 1);
+}
+
+[[gnu::always_inline]] inline void go_straight_on(m* mp, g* gp) noexcept {
+  gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
+  leave_runtime(mp);
+}
+
+// The P was taken, or given up, or others want a turn with it (sysmon.cpp), or somebody is about to decide. Out of line: a call that just goes
+// on needs none of the registers that a change of stacks does.
+[[gnu::noinline]] void come_back_otherwise(m* mp, g* gp, bool entered) noexcept {
+  const int error = *mp->err;  // by the pointer that mp has: never by name, whose address a compiler may remember over a switch
+  if (!entered) wait_for_taker(mp);
+  end_call(mp, gp);
+  if (is_asked_for_nothing(mp) || goes_on(mp, gp)) {
+    go_straight_on(mp, gp);
   } else {
     leave_stack(mp, gp, nullptr, &commit_queue);
+    mp = this_m();
   }
+  *mp->err = error;
 }
 
 }  // namespace
 
-void leave_call() noexcept {
-  m* mp = this_m();
-  g* gp = mp->curg;
-  if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other
-  const int error = *mp->err;  // by the pointer that mp has: never by name, whose address a compiler may remember over a switch
-  enter_runtime(mp);
+// By what enter_call() found, and with no look at `errno`: the first touch of a page after a system call may be a miss of the TLB, and misses
+// that follow from each other (the thread's state, its M, the goroutine, the P) add up (docs/benchmarks.md).
+void leave_call(call_mark mark) noexcept {
+  m* mp = mark.on;
+  g* gp = mark.by;
+  if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other; else it has not left its thread
+  const bool entered = try_enter_runtime(mp);
+  if (!entered || !is_asked_for_nothing(mp)) return come_back_otherwise(mp, gp, entered);
   end_call(mp, gp);
-  // [mo:attention] relaxed: a bit that is missed now is seen at the end of the next call, or at the next long lap.
-  const p* pp = mp->pp;
-  if (__builtin_expect(pp && (pp->attention.load(std::memory_order_relaxed) & (attention_preempt | attention_help)) == 0, 1)) {
-    gp->status.store(g_status::running, std::memory_order_relaxed);  // [mo:own]
-    leave_runtime(mp);
-  } else {
-    come_back_otherwise(mp, gp);
-    mp = this_m();
-  }
-  *mp->err = error;
+  go_straight_on(mp, gp);
 }
 
 }  // namespace weft::detail

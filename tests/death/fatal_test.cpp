@@ -1,10 +1,19 @@
 // fatal_test.cpp: what is beyond repair ends the process at once: the text, status 2, no exception, no destructors.
 // weft-test: emulated=0
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <string>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lock/lock.hpp"
 #include "sched/sched.hpp"
@@ -125,9 +134,31 @@ WEFT_CHILD(endless_recursion_beside_others) {
     weft::this_goroutine::sleep_for(10s);
   });
 }
+WEFT_CHILD(endless_recursion_among_thousands) {  // whose stacks are made by the dozen
+  return weft::run([] {
+    for (int i = 0; i < 2'000; ++i) weft::go([] { weft::this_goroutine::sleep_for(1h); });
+    weft::this_goroutine::sleep_for(10ms);
+    weft::go([] { std::printf("%d\n", endless(1)); });
+    weft::this_goroutine::sleep_for(10s);
+  });
+}
+// A sandbox, or a kernel before 6.15, that does not know process_madvise() for the own process.
+WEFT_CHILD(endless_recursion_without_process_madvise) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{std::size(program), program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return 3;
+  if (syscall(SYS_process_madvise, -1, nullptr, 0, 0, 0) != -1 || errno != ENOSYS) return 4;
+  return weft_child_endless_recursion_among_thousands(args);
+}
 // SCHED-30. The alternative is another goroutine's stack with strange values in it, an hour later.
 TEST(fatal, unbounded_recursion) {
-  for (const char* scenario : {"endless_recursion", "endless_recursion_of_main", "endless_recursion_beside_others"}) {
+  for (const char* scenario : {"endless_recursion", "endless_recursion_of_main", "endless_recursion_beside_others", "endless_recursion_among_thousands",
+                               "endless_recursion_without_process_madvise"}) {
     const auto r = child(scenario);
     EXPECT_TRUE(ended_with(r, 2)) << scenario;
     EXPECT_TRUE(contains(r.err, "fatal error: stack overflow")) << scenario;

@@ -118,6 +118,20 @@ WEFT_TEST(go, keeps_all_when_the_run_queue_overflows) {
   for (auto& slot : slots) ASSERT_EQ(slot, 1);
 }
 
+// SCHED-10. Who starts many gives way before the ring is full; many who start a few each do not.
+WEFT_TEST(go, keeps_all_when_many_make_the_run_queue_overflow) {
+  const int starters = scale_alive(2'000), each = 50, n = starters * each;
+  std::vector<std::atomic<int>> slots(static_cast<std::size_t>(n));
+  std::atomic<int> ran{0};
+  for (int i = 0; i < starters; ++i) {
+    weft::go([&, first = i * each] {
+      for (int k = 0; k < each; ++k) weft::go([&ran, &slot = slots[static_cast<std::size_t>(first + k)]] { ++slot, ++ran; });
+    });
+  }
+  ASSERT_TRUE(eventually([&] { return ran >= n; }, 30s));
+  for (auto& slot : slots) ASSERT_EQ(slot, 1);
+}
+
 // SCHED-15
 WEFT_TEST(goroutines, counts_the_users_own_and_nothing_else) {
   EXPECT_EQ(weft::goroutines(), 1);

@@ -17,6 +17,20 @@ WEFT_TEST(order, of_starts_is_the_last_one_first_then_as_started) {
   EXPECT_EQ(ran, (ints{7, 0, 1, 2, 3, 4, 5, 6}));
 }
 
+// Who starts goroutines in a loop is not far ahead of them, also within its slice: else there is a record for each of them at once.
+WEFT_TEST(order, of_starts_without_end_is_not_far_ahead_of_those_started) {
+  const int n = 100'000;
+  int ran = 0, ahead = 0;
+  weft::wait_group done;
+  for (int i = 0; i < n; ++i) {
+    done.go([&] { ++ran; });
+    ahead = std::max(ahead, i + 1 - ran);
+  }
+  done.wait();
+  EXPECT_EQ(ran, n);
+  EXPECT_LE(ahead, 256);
+}
+
 // SCHED-04. A yield goes behind all that are runnable.
 WEFT_TEST(order, of_yields_repeats_round_after_round) {
   ints ran;
