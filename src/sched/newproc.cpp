@@ -175,7 +175,7 @@ void give_stack(g* gp, const stack_memory& s) noexcept {
   place_canary(s);
 }
 
-// The slice of a goroutine that starts others, at its first look at the clock. It ends early when the ring is full of those, unless that is dear.
+// The slice of a goroutine that starts others, at its first look at the clock.
 void note_slice(p* pp, std::int64_t now, bool may_end_early) noexcept {
   pp->slice_tick = pp->tick;
   pp->slice_start = now;
@@ -189,11 +189,11 @@ void note_slice(p* pp, std::int64_t now, bool may_end_early) noexcept {
   pp->starts_left = laps_between_looks;
   const std::int64_t now = os::now_ns();
   if (pp->slice_tick != pp->tick) {
-    note_slice(pp, now, (gp->flags & (g_locked | g_background)) == 0);
+    note_slice(pp, now, true);
     return false;
   }
-  return now - pp->slice_start > sched.slice_ns || pp->attention.load(std::memory_order_relaxed) != 0 ||
-         (pp->slice_may_end_early && pp->queue.ring_size() >= crowd);
+  if (now - pp->slice_start > sched.slice_ns || pp->attention.load(std::memory_order_relaxed) != 0) return true;
+  return pp->slice_may_end_early && pp->queue.ring_size() >= crowd && (gp->flags & (g_locked | g_background)) == 0;
 }
 
 // If its turn came late the others are more than it has started, or compute: its next slice is a whole one, as theirs are.
@@ -203,7 +203,7 @@ void note_slice(p* pp, std::int64_t now, bool may_end_early) noexcept {
   m* mp = this_m();
   const in_runtime inside(mp);
   const std::int64_t now = os::now_ns();
-  if (p* pp = mp->pp) note_slice(pp, now, now - left <= sched.slice_ns && (mp->curg->flags & (g_locked | g_background)) == 0);
+  if (p* pp = mp->pp) note_slice(pp, now, now - left <= sched.slice_ns);
 }
 
 }  // namespace
