@@ -10,14 +10,13 @@
 
 namespace weft {
 
-struct m;  // a thread of weft's (src/sched/sched.hpp)
-struct g;  // a goroutine (src/goroutine/g.hpp)
+struct g;  // src/goroutine/g.hpp
 
 namespace detail {
 enum class call_kind : unsigned char { brief, known_to_block };
 /// Who is in a call, and on which thread: so that nothing need be looked up afterwards, when a system call has emptied the TLB.
 struct call_mark {
-  m* on;
+  void* on;  // its M: src/sched/sched.hpp
   g* by;  // null: the call is none of weft's business
 };
 WEFT_API call_mark enter_call(call_kind kind) noexcept;

@@ -189,7 +189,8 @@ void start_locked_m(m* mp, g* gp, slice s) noexcept;
 void unwind_all();
 
 // newproc.cpp
-/// Counts a new goroutine or coroutine and puts it next in line. May let others run, when the caller's slice is used up or the ring full of what it has started.
+/// Counts a new goroutine or coroutine and puts it next in line. May let others run, when the caller's slice is used up or the ring is full
+/// of what it has started.
 void start(runnable* r) noexcept;
 /// The last step of go() but for the queue: gp will call run(closure).
 g* go_prepare(g* gp, void (*run)(void*)) noexcept;

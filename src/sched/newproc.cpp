@@ -187,6 +187,7 @@ void note_slice(p* pp, std::int64_t now, bool may_end_early) noexcept {
 // a change of threads, and a wait.
 [[gnu::noinline]] bool slice_used_up(p* pp, const g* gp) noexcept {
   pp->starts_left = laps_between_looks;
+  if (pp->status.load(std::memory_order_relaxed) != p::state::running) return false;  // it has stopped the world, and would wait for itself
   const std::int64_t now = os::now_ns();
   if (pp->slice_tick != pp->tick) {
     note_slice(pp, now, true);

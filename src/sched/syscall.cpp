@@ -99,7 +99,7 @@ bool goes_on(m* mp, const g* gp) noexcept {
 // By what enter_call() found, and with no look at `errno`: the first touch of a page after a system call may be a miss of the TLB, and misses
 // that follow from each other (the thread's state, its M, the goroutine, the P) add up (docs/benchmarks.md).
 void leave_call(call_mark mark) noexcept {
-  m* mp = mark.on;
+  m* mp = static_cast<m*>(mark.on);
   g* gp = mark.by;
   if ((gp->flags & g_in_call) == 0) return;  // it has waited in there, and has a P as any other; else it has not left its thread
   const bool entered = try_enter_runtime(mp);

@@ -108,7 +108,7 @@ WEFT_TEST(go, destroys_captures_before_the_goroutine_counts_as_gone) {
   }
 }
 
-// SCHED-10. A ring of 256 overflows early; each start must then be in exactly one place.
+// SCHED-10. Each start must be in exactly one place, however many there are.
 WEFT_TEST(go, keeps_all_when_the_run_queue_overflows) {
   const int n = scale_alive(100'000);
   std::vector<std::atomic<int>> slots(static_cast<std::size_t>(n));
