@@ -60,6 +60,19 @@ class counting {
 
 }  // namespace
 
+// More than a run queue holds, so that who starts them would give way to them: to nobody, in a world that stands still.
+WEFT_TEST(stop_the_world, lets_f_start_goroutines_that_run_afterwards) {
+  const int n = 1'000;
+  std::atomic<int> ran{0};
+  int ran_within = 0;
+  weft::stop_the_world([&]() noexcept {
+    for (int i = 0; i < n; ++i) weft::go([&] { ++ran; });
+    ran_within = ran;
+  });
+  EXPECT_EQ(ran_within, 0);
+  EXPECT_TRUE(eventually([&] { return ran == n; }));
+}
+
 // STW-01, row 7
 WEFT_TEST(stop_the_world, has_f_run_alone) {
   const counting four;
