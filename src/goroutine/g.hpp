@@ -67,9 +67,13 @@ inline constexpr std::uint8_t g_wait_noted = 0x80;
 struct alignas(64) g : runnable {
   // What a lap touches.
   int saved_errno = 0;
-  g* older = nullptr;          // `link` the other way, on the global queue of those that have never run
+  std::uint32_t many = 0;  // this and `last`: of one that has never run and leads a batch (work/fresh_batches.hpp)
+  g* batch = nullptr;      // of who leads a batch, there or of free ones: the batch next to it
   eh_globals eh;
-  void* commit_arg = nullptr;  // for the commit of the park that is under way
+  union {
+    void* commit_arg = nullptr;  // for the commit of the park that is under way
+    g* last;
+  };
   m* mp = nullptr;             // while running; while locked, the thread it is locked to
   runnable* cargo = nullptr;   // a carrier: the coroutine to run; null for all others
 

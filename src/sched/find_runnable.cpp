@@ -32,7 +32,7 @@ runnable* take_global(p* pp) noexcept {
     lock_guard hold(sched.lock);
     const std::uint32_t size = sched.global.size();
     const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
-    batch = sched.global.get(std::min({size, size / procs + 1, runq::capacity / 2}));
+    batch = get_global_locked(pp, std::min({size, size / procs + 1, runq::capacity / 2}));
   }
   runnable* first = batch.pop_front();
   while (runnable* gp = batch.pop_front()) {
@@ -288,6 +288,19 @@ after_sleep go_idle(m* mp, p* pp) noexcept {
 }
 
 }  // namespace
+
+g_list get_global_locked(p* pp, std::uint32_t n) noexcept {
+  const std::uint32_t in_order = std::min(n, sched.global.in_order());
+  g_list out = sched.global.get(in_order, pp->fresh, n - in_order, 0);
+  const int procs = sched.procs.load(std::memory_order_relaxed);
+  for (int i = 1; i < procs && out.size < n; i++) {
+    p* other = sched.ps[(pp->id + i) % procs].load(std::memory_order_relaxed);
+    if (other->fresh.size() == 0) continue;
+    g_list more = sched.global.get(0, other->fresh, 0, n - out.size);
+    out.append(more);
+  }
+  return out;
+}
 
 runnable* find_runnable(m* mp, slice& s) noexcept {
   for (bool helps = false;;) {

@@ -32,6 +32,8 @@ void schedule(m* mp) noexcept;
 void execute(m* mp, g* gp, slice s) noexcept;
 // find_runnable.cpp: the next goroutine for this M, from wherever there is one; sleeps until there is. Null: the M is to end.
 runnable* find_runnable(m* mp, slice& s) noexcept;
+/// Up to n of the global queue, for pp: those first that wait in order, then the newest that pp has started, then the oldest of the others'.
+g_list get_global_locked(p* pp, std::uint32_t n) noexcept;
 
 // look.cpp
 /// Whether pp has forks or tasks that nobody has started. From other threads a guess.

@@ -48,12 +48,26 @@ runnable* take_unstarted(p* pp) noexcept {
   return task_first ? take_fork(pp) : take_task(pp);
 }
 
+// Those that have never run of a P that has some, of each in turn: its own look may be far off.
+fresh_batches& fresh_of_any(p* pp, int procs) noexcept {
+  if (sched.global.size() == sched.global.in_order()) return pp->fresh;
+  const int first = pp->fresh_turn++;
+  for (int i = 0; i < procs; i++) {
+    p* other = sched.ps[(first + i) % procs].load(std::memory_order_acquire);  // [mo:procs]
+    if (other && other->fresh.size() != 0) return other->fresh;
+  }
+  return pp->fresh;
+}
+
 // Up to so many of the global queue; of those in order no more than a fair share.
-void take_waiting(std::uint32_t in_order, std::uint32_t newest, std::uint32_t oldest, g_list& found) noexcept {
-  if (sched.global.size() == 0) return;
+void take_waiting(p* pp, std::uint32_t in_order, std::uint32_t newest, std::uint32_t oldest, g_list& found) noexcept {
+  const int procs = sched.procs.load(std::memory_order_relaxed);
+  fresh_batches& fresh = oldest != 0 ? fresh_of_any(pp, procs) : pp->fresh;
+  const bool some_in_order = in_order != 0 && sched.global.in_order() != 0;
+  if (!some_in_order && (newest + oldest == 0 || fresh.size() == 0)) return;
   lock_guard hold(sched.lock);
-  const auto procs = static_cast<std::uint32_t>(sched.procs.load(std::memory_order_relaxed));
-  g_list waiting = sched.global.get(std::min(sched.global.in_order() / procs + 1, in_order), newest, oldest);
+  const std::uint32_t share = sched.global.in_order() / static_cast<std::uint32_t>(procs) + 1;
+  g_list waiting = sched.global.get(std::min(share, in_order), fresh, newest, oldest);
   while (runnable* gp = waiting.pop_front()) found.push_back(gp);
 }
 
@@ -70,12 +84,13 @@ bool take_in(p* pp, std::int64_t now) noexcept {
       if (!r) break;
       found.push_back(r);
     }
-    take_waiting(room - room / 2, due == 0 && ring < most_first_runs ? 1 : 0, due, found);
+    const bool one = due == 0 && ring < most_first_runs, own = pp->fresh.size() != 0;
+    take_waiting(pp, room - room / 2, one && own ? 1 : 0, one && !own ? 1 : due, found);
   } else {
     for (int kind = 0; kind < 3 && found.empty(); kind++) {  // one of a kind, of each in turn
       switch (pp->look_turn++ % 3) {
-        case 0: take_waiting(1, 0, 0, found); break;
-        case 1: take_waiting(0, 0, 1, found); break;
+        case 0: take_waiting(pp, 1, 0, 0, found); break;
+        case 1: take_waiting(pp, 0, 0, 1, found); break;
         default:
           if (runnable* r = take_unstarted(pp)) found.push_back(r);
       }
@@ -128,7 +143,7 @@ bool poll_network(p* pp, std::uint32_t most, std::uint32_t ring) noexcept {
 runnable* take_background(p* pp, std::int64_t now, bool whatever) noexcept {
   lock_guard hold(sched.lock);
   if (!whatever && now < sched.background_due) return nullptr;
-  runnable* gp = sched.background.get(1).pop_front();
+  runnable* gp = sched.background.get(1, pp->fresh, 0, 0).pop_front();
   if (!gp) return nullptr;
   pp->background_since = now;
   sched.background_due = now + background_ns;

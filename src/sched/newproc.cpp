@@ -79,7 +79,7 @@ g* take_global_locked() noexcept {
   if (sched.free_hint.load(std::memory_order_relaxed) == 0) return;
   lock_guard hold(sched.lock);
   if (g* first = sched.free_batches) {
-    sched.free_batches = first->older;
+    sched.free_batches = first->batch;
     pp->free_gs = first;
     pp->free_count = batch_gs;
     return;
@@ -103,7 +103,7 @@ g* take_global_locked() noexcept {
   if (!full) return;
   {
     lock_guard hold(sched.lock);
-    full->older = sched.free_batches;
+    full->batch = sched.free_batches;
     sched.free_batches = full;
   }
   sched.free_hint.store(1, std::memory_order_relaxed);
@@ -123,7 +123,7 @@ g* take_free(p* pp) noexcept {
     lock_guard hold(sched.lock);
     if (g* gp = take_global_locked()) return gp;
     if (g* first = sched.free_batches) {
-      sched.free_batches = first->older;
+      sched.free_batches = first->batch;
       sched.free_gs = static_cast<g*>(first->link);
       return first;
     }

@@ -22,11 +22,14 @@ void prefetch_stack(const runnable* gp) noexcept {
 }
 
 void overflow(p* pp, runnable* gp) noexcept {
-  g_list half;
+  g_list half, in_order, never_run;
   if (!pp->queue.take_half(half)) return put_back(pp, gp);  // thieves made room
   half.push_back(gp);
+  while (runnable* r = half.pop_front()) ((r->flags & (g_fresh | g_taken_in)) == g_fresh ? never_run : in_order).push_back(r);
+  fresh_batches fresh;
+  if (!never_run.empty()) fresh.put(never_run);
   lock_guard hold(sched.lock);
-  sched.global.put(half);
+  sched.global.put(in_order, fresh, pp->fresh);
 }
 
 }  // namespace

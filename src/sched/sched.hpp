@@ -60,6 +60,7 @@ struct alignas(64) p {
   bool slice_may_end_early = false;                // and whether it gives way when it has filled the ring
   std::uint8_t look_turn = 0;         // look.cpp: what it takes in next where there is room for one only,
   std::uint8_t unstarted_turn = 0;    // and whether a fork or a task,
+  std::uint16_t fresh_turn = 0;       // and whose of those that have never run,
   std::int64_t first_run_at = 0;      // when it last took in the oldest that had never run,
   atomic<std::int64_t> looked_at{0};  // when it was last there,
   std::int64_t background_since = 0;  // and since when the goroutine of the background runs that it has let run last
@@ -81,7 +82,8 @@ struct alignas(64) p {
   timer_heap timers;
 
   // Guarded by sched.lock.
-  atomic<state> status{state::idle};
+  alignas(64) fresh_batches fresh;  // of the global queue, those that have overflowed here; their size may be read without
+  alignas(64) atomic<state> status{state::idle};
   atomic<bool> safe_point{false};  // for_each_p() has not been here yet; the owner's long lap looks without the lock
   // How many calls may be taken to be as long as the last one that was, before the monitor has looked. retake_old_p() looks without the lock.
   static constexpr int guesses_after_long_call = 8;
@@ -178,18 +180,22 @@ struct m_node {
   [[nodiscard]] m* get() noexcept { return reinterpret_cast<m*>(memory); }
 };
 
+/// What each lap or each submission reads lies in other cache lines than what others write meanwhile: each alignas(64) begins one.
 struct scheduler {
-  ranked_lock<rank::sched> lock;
+  alignas(64) ranked_lock<rank::sched> lock;
 
   // Guarded by lock; what is atomic may be read without.
   m* idle_ms = nullptr;
-  atomic<int> idle_m_count{0};
   p* idle_ps = nullptr;
-  atomic<int> idle_p_count{0};
+  g* free_gs = nullptr;       // records of ended goroutines,
+  g* free_batches = nullptr;  // and batches of them, joined by g::batch
+  atomic<int> free_hint{0};   // whether the list is worth a look
+  atomic<int> idle_m_count{0};
+  alignas(64) global_runq global;
+  alignas(64) atomic<int> idle_p_count{0};
   atomic<int> spinning{0};         // Ms that search, sched/idle.cpp has the protocol
   atomic<bool> need_spinning{false};
-  global_runq global;
-  global_runq background;          // of go_priority::background: what is left over is theirs
+  alignas(64) global_runq background;  // of go_priority::background: what is left over is theirs
   std::int64_t background_due = 0;  // when the next of them is to run though others are runnable
   atomic<int> m_count{0};
   std::uint64_t next_m_id = 0;
@@ -203,12 +209,9 @@ struct scheduler {
   atomic<m_node*> all_ms{nullptr};  // all records there are
   m* new_ms = nullptr;             // threads that sysmon is to make
   atomic<int> displaced{0};        // goroutines that run without the P that was theirs
-  g* free_gs = nullptr;            // records of ended goroutines,
-  g* free_batches = nullptr;       // and batches of them, joined by g::older
-  atomic<int> free_hint{0};        // whether the list is worth a look
 
   // Stopping (sched/stop.cpp).
-  atomic<bool> stopping{false};
+  alignas(64) atomic<bool> stopping{false};
   int stop_wait = 0;
   note stopped;
   std::int64_t stop_asked_at = 0, stop_since = 0;  // the stopper's; 0: nothing to be counted
@@ -222,14 +225,14 @@ struct scheduler {
   note safe_points_done;
 
   // The one thread that blocks in the poller.
-  atomic<std::int64_t> last_poll{0};   // when it last came back; 0: it is in there
+  alignas(64) atomic<std::int64_t> last_poll{0};  // when it last came back; 0: it is in there
   atomic<std::int64_t> poll_until{0};  // and for how long, at most
 
-  atomic<p*> ps[max_procs] = {};
-  atomic<int> procs{0};
-  atomic<std::uint64_t> ids{1};        // goroutine ids given out to Ps; 1 is main's
+  alignas(64) atomic<std::uint64_t> ids{1};  // goroutine ids given out to Ps; 1 is main's
   atomic<std::uint64_t> wakeups{0};
   atomic<std::int64_t> started{0}, ended{0};  // goroutines counted without a P
+  alignas(64) atomic<p*> ps[max_procs] = {};
+  atomic<int> procs{0};
   std::uint8_t stack_size_class = stack_class(default_stack_bytes);
 
   // run() (sched/run.cpp).
@@ -245,7 +248,7 @@ struct scheduler {
   atomic<int> wanted_procs{0};         // set_procs() before run()
 
   // sysmon (sched/sysmon.cpp).
-  atomic<std::uint32_t> sysmon_signal{0};   // what it sleeps on
+  alignas(64) atomic<std::uint32_t> sysmon_signal{0};  // what it sleeps on
   atomic<bool> sysmon_deep{false};          // it sleeps until a P is taken from the idle list
   bool sysmon_rests = true;                 // between two runs; guarded by lock
   std::int64_t patience_ended = 0;          // when it last made a thread for one of waiting_ps

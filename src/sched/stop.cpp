@@ -45,6 +45,7 @@ void clear_out_locked(p* pp, p* heir) noexcept {
   while (runnable* gp = pp->forked.steal()) left.push_back(gp);
   while (runnable* gp = left.pop_front()) sched.global.put(gp);
   move_carriers(pp, heir);
+  heir->fresh.take_over(pp->fresh);
   pp->timers.move_to(heir->timers);
   if (task_hooks.leave) task_hooks.leave(pp, heir);
   while (g* gp = pp->free_gs) {
@@ -55,7 +56,7 @@ void clear_out_locked(p* pp, p* heir) noexcept {
   pp->free_count = 0;
   if (g* full = pp->spare_gs) {
     pp->spare_gs = nullptr;
-    full->older = sched.free_batches;
+    full->batch = sched.free_batches;
     sched.free_batches = full;
   }
   sched.free_hint.store(1, std::memory_order_relaxed);
@@ -256,7 +257,7 @@ void start_the_world() noexcept {
       }
       // It did not come within the limit: it is still with whoever has it.
       if (sched.stop_wait > 0 && pp->status.load(std::memory_order_relaxed) != p::state::stopped) continue;
-      if (pp->queue.empty()) {
+      if (pp->queue.empty() && pp->fresh.size() == 0) {
         pp->status.store(p::state::idle, std::memory_order_relaxed);
         put_idle_p_locked(pp);
       } else {

@@ -66,7 +66,7 @@ class unwinder {
       pp = this_m()->pp;
       pp->attention.fetch_or(attention_always, std::memory_order_relaxed);  // and find_runnable() keeps it
       while (runnable* r = sched.held.pop_front()) keep(r);
-      g_list global = sched.global.get(sched.global.size());
+      g_list global = get_global_locked(pp, sched.global.size());
       while (runnable* r = global.pop_front()) keep(r);
     }
     slice s;

@@ -2,9 +2,10 @@
 // that went. Guarded by the scheduler's lock; its size may be read without.
 // Two kinds. Goroutines that have run before wait in order, first come first served, as in Go. Goroutines that have never
 // run are served newest batch first: each that starts makes its stack's first page real, and a tree that is run breadth-first
-// has them all alive at once (skynet: 75,000 live and 310 MB, against a few thousand). So that none of these is starved, a P takes
-// of the oldest ten thousand a second, and while its ring is short one of the newest at each look (sched/look.cpp); these wait in
-// order from then on.
+// has them all alive at once (skynet: 75,000 live and 310 MB, against a few thousand). They lie in lists of the Ps that started them
+// (work/fresh_batches.hpp): a P goes on with its own part of the tree, whose nodes are in its cache, and one that has none takes the
+// oldest of another, the largest part. So that none of these is starved, a P takes of the oldest ten thousand a second, of each P's in
+// turn, and while its ring is short one more at each look (sched/look.cpp); these wait in order from then on.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "base/atomic.hpp"
 #include "goroutine/g.hpp"
+#include "work/fresh_batches.hpp"
 
 namespace weft {
 
@@ -22,45 +24,28 @@ class global_runq {
     waiting_.push_back(gp);
     publish();
   }
-  /// A batch in order; those that have never run go to the others of that kind, unless they have been there.
   void put(g_list& batch) noexcept {
-    g_list fresh;
-    while (runnable* gp = batch.pop_front()) ((gp->flags & (g_fresh | g_taken_in)) == g_fresh ? fresh : waiting_).push_back(gp);
-    // In front of the older ones, its own order kept: from newest_ on, `link` leads to older batches and `older` back.
-    if (!fresh.empty()) {
-      g* back = nullptr;
-      for (runnable* gp = fresh.first; gp; gp = gp->link) older(gp) = back, back = static_cast<g*>(gp);
-      fresh.last->link = fresh_.first;
-      if (fresh_.first) older(fresh_.first) = back;
-      else fresh_.last = fresh.last;
-      fresh_.first = fresh.first;
-      fresh_.size += fresh.size;
-    }
+    waiting_.append(batch);
     publish();
   }
-  /// Up to so many of those that wait in order; then of those that have never run up to so many of the newest, and of the oldest.
-  [[nodiscard]] g_list get(std::uint32_t in_order, std::uint32_t newest, std::uint32_t oldest) noexcept {
+  /// What has overflowed from a ring: some in order; and those that have never run in front of the others of that kind, which lie in `fresh`.
+  void put(g_list& in_order, fresh_batches& never_run, fresh_batches& fresh) noexcept {
+    waiting_.append(in_order);
+    fresh_ += never_run.size();
+    fresh.take_over(never_run);
+    publish();
+  }
+  /// Up to so many of those that wait in order; then, of those that have never run and lie in `fresh`, up to so many of the newest,
+  /// and of the oldest.
+  [[nodiscard]] g_list get(std::uint32_t in_order, fresh_batches& fresh, std::uint32_t newest, std::uint32_t oldest) noexcept {
     g_list out;
     for (; in_order > 0 && !waiting_.empty(); in_order--) out.push_back(waiting_.pop_front());
-    for (; newest > 0 && !fresh_.empty(); newest--) {
-      out.push_back(fresh_.pop_front());
-      if (fresh_.first) older(fresh_.first) = nullptr;
-    }
-    for (; oldest > 0 && !fresh_.empty(); oldest--) {
-      runnable* gp = fresh_.last;
-      fresh_.last = older(gp);
-      if (fresh_.last) fresh_.last->link = nullptr;
-      else fresh_.first = nullptr;
-      fresh_.size--;
-      out.push_back(gp);
-    }
+    const std::uint32_t of_those = out.size;
+    fresh.take_newest(newest, out);
+    fresh.take_oldest(oldest, out);
+    fresh_ -= out.size - of_those;
     publish();
     return out;
-  }
-  /// Up to n, those first that wait in order.
-  [[nodiscard]] g_list get(std::uint32_t n) noexcept {
-    const std::uint32_t in_order = std::min(n, waiting_.size);
-    return get(in_order, n - in_order, 0);
   }
   /// Without the lock: may be out of date. seq_cst where the last searcher looks again before it sleeps (sched/idle.cpp).
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }  // [mo:idle]
@@ -69,12 +54,12 @@ class global_runq {
   [[nodiscard]] std::uint32_t in_order() const noexcept { return in_order_.load(std::memory_order_relaxed); }
 
  private:
-  static g*& older(runnable* fresh) noexcept { return static_cast<g*>(fresh)->older; }  // only goroutines are among those
   void publish() noexcept {
-    in_order_.store(waiting_.size, std::memory_order_relaxed);             // [mo:own] a hint
-    size_.store(waiting_.size + fresh_.size, std::memory_order_seq_cst);  // [mo:idle] pairs with size()
+    in_order_.store(waiting_.size, std::memory_order_relaxed);       // [mo:own] a hint
+    size_.store(waiting_.size + fresh_, std::memory_order_seq_cst);  // [mo:idle] pairs with size()
   }
-  g_list waiting_, fresh_;
+  g_list waiting_;
+  std::uint32_t fresh_ = 0;  // in all Ps' lists
   atomic<std::uint32_t> size_{0}, in_order_{0};
 };
 

@@ -50,6 +50,28 @@ WEFT_TEST(set_procs, loses_nobody_when_it_lowers_the_number) {
   }
 }
 
+// Nor those that have not started and lie in what has overflowed from their processor's queue.
+WEFT_TEST(set_procs, loses_nobody_who_has_not_started_when_it_lowers_the_number) {
+  for (int round = 0; round < scale(10, 2); ++round) {
+    with_procs four(4);
+    std::atomic<int> started{0}, ran{0};
+    weft::wait_group done;
+    for (int i = 0; i < 4; ++i) {
+      done.go([&] {
+        weft::this_goroutine::lock_thread();  // else it would let some of them run before it has started all
+        for (int k = 0; k < 1'000; ++k) done.go([&] { ++ran; });
+        weft::this_goroutine::unlock_thread();
+        started += 1'000;
+      });
+    }
+    while (started < 1'000 * (1 + round % 4)) weft::this_goroutine::yield();
+    weft::set_procs(1 + round % 3);
+    done.wait();
+    EXPECT_EQ(ran, 4'000);
+    weft::set_procs(4);
+  }
+}
+
 WEFT_TEST(set_procs, may_be_called_while_everything_moves) {
   const int before = weft::procs();
   std::atomic<bool> stop{false};
