@@ -46,8 +46,8 @@ void let_go_locked(p* pp) noexcept {
   slice s;
   while (runnable* r = pp ? pp->queue.get(s) : nullptr) sched.held.push_back(r);
   sched.gate.store(0, std::memory_order_relaxed);
-  g_list later = sched.global.get(sched.global.in_order(), sched.ps[0].load(std::memory_order_relaxed)->fresh, 0,
-                                  0);  // those that have not started stay
+  // Those that have not started stay where they lie.
+  g_list later = sched.global.get(sched.global.in_order(), sched.ps[0].load(std::memory_order_relaxed)->fresh, 0, 0);
   while (runnable* r = sched.held.pop_front()) (r->flags & g_background ? sched.background : sched.global).put(r);
   sched.global.put(later);
 }
