@@ -8,7 +8,9 @@ kind=$1 linkage=$2 scratch=$3
 prefix=$scratch/prefix
 shared=OFF
 [[ $linkage == shared ]] && shared=ON
-# The same sources are compiled for each of these; where they are built does not matter.
+# The same sources are compiled for each of these, with the same flags; where they are built does not matter.
+# -O1: this is about what is built and installed, not about how fast it runs.
+flags=(-DCMAKE_CXX_FLAGS=-O1 -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=)
 if command -v ccache >/dev/null; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_NOHASHDIR=1
 fi
@@ -49,8 +51,7 @@ is_linked_as_wanted() {
 
 consume_install() {
   rm -rf "$prefix"
-  # -O1: this is about what is installed, not about how fast it runs.
-  cmake -S "$source" -B "$scratch/weft" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DBUILD_SHARED_LIBS=$shared \
+  cmake -S "$source" -B "$scratch/weft" -DCMAKE_BUILD_TYPE=RelWithDebInfo "${flags[@]}" -DBUILD_SHARED_LIBS=$shared \
     -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF -DWEFT_EXAMPLES=OFF -DCMAKE_INSTALL_LIBDIR=lib
   cmake --build "$scratch/weft" --parallel 2
   cmake --install "$scratch/weft" --prefix "$prefix"
@@ -98,7 +99,7 @@ consume_safe_points() {
 consume_subdirectory() {
   local build=$scratch/subdirectory
   rm -rf "$build"
-  cmake -S "$here/subdirectory" -B "$build" -DWEFT_SOURCE="$source" -DBUILD_SHARED_LIBS=$shared
+  cmake -S "$here/subdirectory" -B "$build" -DWEFT_SOURCE="$source" "${flags[@]}" -DBUILD_SHARED_LIBS=$shared
   cmake --build "$build" --parallel 2
   no_flags_of_ours "$build"
   is_linked_as_wanted "$build/consumer"
